@@ -1,0 +1,1 @@
+"""Everything the app does without a screen: no Kivy import anywhere below."""

@@ -1,0 +1,1 @@
+"""Doorstep's service: keeps every acknowledged fix, judges arrivals and tells those who wait."""
