@@ -1,0 +1,220 @@
+"""From a technician's taps and fixes to what happened to their jobs: pure, one pass per technician."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from tracking_server.domain import eta, geofence
+from tracking_server.domain.checkpoint import Checkpoint, Stay
+from tracking_server.domain.events import EVENT_OF_TAP, SHIFT_TAPS, Cause, Event, EventKind, Tap
+from tracking_server.domain.fix import Fix
+from tracking_server.domain.geo import distance_m
+from tracking_server.domain.geofence import Presence
+from tracking_server.domain.job import ON_SITE, OPEN, Job, State, advance, next_stop, stops_before
+
+ETA_EVERY_S = 20.0
+ARRIVING_WITHIN_S = 300.0  # five minutes
+FRESH_S = 60.0  # an older position announces nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event that took place, with the job as it was and as it became."""
+
+    before: Job
+    after: Job
+    event: Event
+
+
+@dataclass(slots=True)
+class Assessment:
+    """What one technician's batch came to. `tap_verdicts` names the taps that changed nothing."""
+
+    checkpoint: Checkpoint
+    jobs: dict[UUID, Job]
+    happenings: list[Happening] = field(default_factory=list)
+    tap_verdicts: dict[int, str] = field(default_factory=dict)
+
+    def happen(self, job: Job, event: Event) -> bool:
+        """Let an event happen to a job if it can; says whether it did."""
+        after = advance(job, event)
+        if after is None:
+            return False
+        self.jobs[job.id] = after
+        self.happenings.append(Happening(job, after, event))
+        return True
+
+    def presence(self, job: Job) -> Presence | None:
+        """The geofence's memory of this assignment of the job."""
+        stay = self.checkpoint.stays.get(job.id)
+        return stay.presence if stay is not None and stay.assignment == job.assignment else None
+
+    def remember(self, job: Job, presence: Presence) -> None:
+        self.checkpoint = replace(
+            self.checkpoint, stays={**self.checkpoint.stays, job.id: Stay(job.assignment, presence)}
+        )
+
+
+def assess(
+    checkpoint: Checkpoint,
+    jobs: Collection[Job],
+    taps: Sequence[Tap],
+    fixes: Sequence[Fix],
+    now_s: float,
+    *,
+    shift_changed: bool = False,
+    correction: eta.Correction = eta.DEFAULT,
+) -> Assessment:
+    """Judge `fixes`, which are trusted and in order, and `taps` between them, then look at the arrival time anew.
+
+    `jobs` are the technician's stops and what they finished lately; `checkpoint` already knows the newest position.
+    """
+    assessment = Assessment(checkpoint, {job.id: job for job in jobs})
+    rest = list(fixes)
+    for tap in sorted(taps, key=lambda tap: (tap.time_s, tap.seq)):
+        before = [fix for fix in rest if fix.time_s < tap.time_s]
+        rest = rest[len(before) :]
+        _judge_places(assessment, before)
+        _apply_tap(assessment, tap)
+    _judge_places(assessment, rest)
+    if assessment.checkpoint.position is not None:
+        _judge_eta(assessment, assessment.checkpoint.position, now_s, correction)
+    return _finish(assessment, jobs, shift_changed=shift_changed)
+
+
+def pass_time(checkpoint: Checkpoint, jobs: Collection[Job], fixes: Sequence[Fix], now_s: float) -> Assessment:
+    """The clock's path: a dwell or a departure that ends without another fix, after a gap's `fixes` were judged."""
+    assessment = Assessment(checkpoint, {job.id: job for job in jobs})
+    _judge_places(assessment, fixes)
+    for job in _watched(assessment):
+        presence = assessment.presence(job)
+        if presence is not None:
+            presence, sightings = geofence.tick(job.geofence, presence, now_s)
+            assessment.remember(job, presence)
+            _apply_sightings(assessment, job.id, sightings, Cause.clock)
+    return _finish(assessment, jobs, shift_changed=False)
+
+
+def _judge_places(assessment: Assessment, fixes: Sequence[Fix]) -> None:
+    judged = assessment.checkpoint.judged
+    fresh = [fix for fix in fixes if judged is None or fix.time_s > judged.time_s]
+    if not fresh:
+        return
+    for job in _watched(assessment):
+        since = [fix for fix in fresh if fix.time_s >= (job.assigned_at_s or 0)]
+        if since:
+            presence = assessment.presence(job) or Presence()
+            presence, sightings = geofence.observe_many(job.geofence, presence, since)
+            assessment.remember(job, presence)
+            _apply_sightings(assessment, job.id, sightings, Cause.geofence)
+    assessment.checkpoint = replace(assessment.checkpoint, judged=fresh[-1])
+
+
+def _watched(assessment: Assessment) -> list[Job]:
+    """The stops whose fences matter now: the next one, those the technician is at or was last, and those whose
+    baseline (was the technician there already when it was assigned?) is not known yet."""
+    jobs = list(assessment.jobs.values())
+    ahead = next_stop(jobs)
+    return [job for job in jobs if job is ahead or job.state in ON_SITE or _is_undecided(assessment, job)]
+
+
+def _is_undecided(assessment: Assessment, job: Job) -> bool:
+    known = assessment.presence(job) is not None
+    return not known if job.state in OPEN else known
+
+
+def _apply_sightings(
+    assessment: Assessment, job_id: UUID, sightings: Iterable[geofence.Sighting], cause: Cause
+) -> None:
+    for sighting in sightings:
+        event = Event(EventKind(sighting.kind), sighting.at_s, cause, sighting.evidence)
+        job = assessment.jobs[job_id]
+        if event.kind is not EventKind.arriving or job.arriving_at_s is None:
+            assessment.happen(job, event)
+
+
+def _apply_tap(assessment: Assessment, tap: Tap) -> None:
+    if tap.kind in SHIFT_TAPS:
+        return
+    job = assessment.jobs.get(tap.job_id) if tap.job_id else None
+    if job is None:
+        assessment.tap_verdicts[tap.seq] = "not_yours"
+        return
+    event = Event(EVENT_OF_TAP[tap.kind], tap.time_s, Cause.tap, {"stream": tap.stream, "seq": tap.seq})
+    if event.kind is EventKind.en_route:
+        _leave_other_drive(assessment, job, event)
+    if not assessment.happen(job, event):
+        assessment.tap_verdicts[tap.seq] = "not_now"
+        return
+    presence = assessment.presence(job) or Presence()
+    if event.kind is EventKind.arrived:
+        assessment.remember(job, geofence.tell_arrived(presence, tap.time_s))
+    elif event.kind is EventKind.undone and job.state is State.arrived:
+        assessment.remember(job, geofence.undo(presence))
+
+
+def _leave_other_drive(assessment: Assessment, job: Job, event: Event) -> None:
+    """A technician drives to one stop at a time: setting off to this one takes back the other."""
+    if job.state is not State.assigned:
+        return
+    for other in list(assessment.jobs.values()):
+        if other.state is State.en_route and other.id != job.id:
+            taken_back = Event(EventKind.undone, event.at_s, event.cause, {**event.evidence, "for_job": str(job.id)})
+            assessment.happen(other, taken_back)
+
+
+def _judge_eta(assessment: Assessment, position: Fix, now_s: float, correction: eta.Correction) -> None:
+    job = next_stop(list(assessment.jobs.values()))
+    if job is None or job.state is not State.en_route:
+        return
+    if job.eta is not None and now_s - (assessment.checkpoint.eta_s or 0) < ETA_EVERY_S:
+        return
+    lon, lat = job.geofence.entrance or (job.geofence.lon, job.geofence.lat)
+    away_m = distance_m(position.lon, position.lat, lon, lat)
+    travel_s = eta.straight_line_travel_s(away_m, correction)
+    window = eta.window(travel_s, position.time_s, now_s, correction)
+    assessment.checkpoint = replace(assessment.checkpoint, eta_s=now_s)
+    if job.eta is None or eta.moved(job.eta, window):
+        job = replace(job, eta=window, eta_made_at_s=now_s, version=job.version + 1)
+        assessment.jobs[job.id] = job
+    soon = window.likely_s - now_s < ARRIVING_WITHIN_S and now_s - position.time_s < FRESH_S
+    if soon and job.arriving_at_s is None:
+        evidence = {"likely_s": window.likely_s, "distance_m": round(away_m), "fix_time_s": position.time_s}
+        assessment.happen(job, Event(EventKind.arriving, position.time_s, Cause.eta, evidence))
+
+
+def _finish(assessment: Assessment, before: Collection[Job], *, shift_changed: bool) -> Assessment:
+    touch_neighbours(assessment, before, shift_changed=shift_changed)
+    _forget_stays(assessment)
+    for job in _watched(assessment):
+        presence = assessment.presence(job)
+        times = [
+            geofence.due_s(presence) if presence is not None else None,
+            assessment.checkpoint.gap_due_s if job.state in OPEN else None,
+        ]
+        due_s = min((at_s for at_s in times if at_s is not None), default=None)
+        if job.due_s != due_s:
+            assessment.jobs[job.id] = replace(job, due_s=due_s)
+    return assessment
+
+
+def touch_neighbours(assessment: Assessment, before: Collection[Job], *, shift_changed: bool) -> None:
+    """A page also shows the shift and how many stops come before: jobs for which these changed are at a new version."""
+    after = list(assessment.jobs.values())
+    if not shift_changed and not assessment.happenings:
+        return
+    for job in before:
+        now = assessment.jobs[job.id]
+        moved_up = stops_before(job, before) != stops_before(now, after)
+        if now.version == job.version and now.state in OPEN and (shift_changed or moved_up):
+            assessment.jobs[job.id] = replace(now, version=now.version + 1)
+
+
+def _forget_stays(assessment: Assessment) -> None:
+    """Keep the memories of the technician's present jobs only."""
+    stays = assessment.checkpoint.stays
+    kept = {job.id: stays[job.id] for job in assessment.jobs.values() if assessment.presence(job) is not None}
+    if len(kept) != len(stays):
+        assessment.checkpoint = replace(assessment.checkpoint, stays=kept)

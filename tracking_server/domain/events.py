@@ -1,0 +1,85 @@
+"""What happened to a job, and what a technician tapped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class EventKind(StrEnum):
+    """Everything that can happen to a job."""
+
+    scheduled = "scheduled"
+    assigned = "assigned"
+    reassigned = "reassigned"
+    en_route = "en_route"
+    arriving = "arriving"
+    arrived = "arrived"
+    started = "started"
+    completed = "completed"
+    no_access = "no_access"
+    cancelled = "cancelled"
+    departed = "departed"
+    undone = "undone"
+    promised = "promised"
+    delayed = "delayed"
+
+
+class Cause(StrEnum):
+    """Who or what made an event."""
+
+    tap = "tap"
+    geofence = "geofence"
+    eta = "eta"
+    clock = "clock"
+    dispatcher = "dispatcher"
+    customer = "customer"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to a job, at its own time, with what proves it."""
+
+    kind: EventKind
+    at_s: float
+    cause: Cause
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+class TapKind(StrEnum):
+    """What a technician can tap."""
+
+    shift_start = "shift_start"
+    shift_end = "shift_end"
+    break_start = "break_start"
+    break_end = "break_end"
+    en_route = "en_route"
+    arrived = "arrived"
+    start = "start"
+    done = "done"
+    no_access = "no_access"
+    undo = "undo"
+
+
+SHIFT_TAPS = frozenset({TapKind.shift_start, TapKind.shift_end, TapKind.break_start, TapKind.break_end})
+EVENT_OF_TAP = {
+    TapKind.en_route: EventKind.en_route,
+    TapKind.arrived: EventKind.arrived,
+    TapKind.start: EventKind.started,
+    TapKind.done: EventKind.completed,
+    TapKind.no_access: EventKind.no_access,
+    TapKind.undo: EventKind.undone,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """A technician's tap, with the phone's time on the server's clock."""
+
+    stream: int
+    seq: int
+    time_s: float
+    kind: TapKind
+    job_id: UUID | None = None

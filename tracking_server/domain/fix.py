@@ -1,0 +1,188 @@
+"""One GPS fix and its verdict: what became of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tracking_server.domain.geo import distance_m
+from tracking_server.domain.shift import Shift
+
+DAY_S = 86_400.0
+STREAM_DAY_SHIFT = 20  # stream = day << 20 | n: a million streams a day per phone
+FUTURE_LIMIT_S = 120.0  # beyond it a time is a fault, not a clock a little ahead
+OLDEST_S = 30 * DAY_S  # raw fixes are kept 30 days: an older one would be deleted on the day it came
+COARSE_M = 100.0  # a fix less accurate than this raises no event
+JUMP_MPS = 70.0  # 250 km/h: no van does that
+SKEW_LIMIT_S = 30.0  # below it, a clock's error cannot be told from a slow network
+
+
+class Verdict(StrEnum):
+    """Why a fix is not trusted. A trusted fix has none."""
+
+    coarse = "coarse"  # stored; accuracy above 100 m: raises no event, is not shown
+    jump = "jump"  # quarantined in place: implied speed above 70 m/s on both sides
+    bad_coordinates = "bad_coordinates"
+    future = "future"
+    too_old = "too_old"
+    stream_day = "stream_day"  # its time is not near the day its stream was begun
+    unreadable = "unreadable"
+    refused = "refused"  # the database would not have it
+    not_on_shift = "not_on_shift"  # answered, not kept
+
+
+QUARANTINE_TABLE = frozenset(
+    {
+        Verdict.bad_coordinates,
+        Verdict.future,
+        Verdict.too_old,
+        Verdict.stream_day,
+        Verdict.unreadable,
+        Verdict.refused,
+    }
+)
+QUARANTINED = QUARANTINE_TABLE | {Verdict.jump}
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A GPS fix as judged: its time is already on the server's clock. None means the phone did not say."""
+
+    stream: int
+    seq: int
+    time_s: float
+    lon: float
+    lat: float
+    accuracy_m: float | None = None
+    speed_mps: float | None = None
+    course_deg: float | None = None
+    altitude_m: float | None = None
+    battery_pct: float | None = None
+    mock: bool = False
+
+
+def stream_day_s(stream: int) -> float:
+    """Midnight UTC, in epoch seconds, of the day that the phone began the stream."""
+    return (stream >> STREAM_DAY_SHIFT) * DAY_S
+
+
+def skew_s(sent_s: float | None, received_s: float) -> float:
+    """What to add to this phone's times to have them on the server's clock."""
+    if sent_s is None or abs(received_s - sent_s) <= SKEW_LIMIT_S:
+        return 0.0
+    return received_s - sent_s
+
+
+def known_accuracy_m(accuracy_m: float | None) -> float | None:
+    """Zero and negative accuracies mean unknown: phones send them when they do not know."""
+    return accuracy_m if accuracy_m is not None and accuracy_m > 0 else None
+
+
+def judge_alone(fix: Fix, skew_s: float, received_s: float, shifts: Iterable[Shift]) -> Verdict | None:
+    """What one fix says about itself, without its neighbours."""
+    if not (abs(fix.lat) <= 90 and abs(fix.lon) <= 180) or (fix.lat == 0 and fix.lon == 0):
+        return Verdict.bad_coordinates  # NaN fails both comparisons; 0, 0 is what broken receivers say
+    if not math.isfinite(fix.time_s) or fix.time_s > received_s + FUTURE_LIMIT_S:
+        return Verdict.future
+    if fix.time_s < received_s - OLDEST_S:
+        return Verdict.too_old
+    if not -DAY_S <= fix.time_s - skew_s - stream_day_s(fix.stream) < 3 * DAY_S:
+        return Verdict.stream_day
+    if not any(shift.covers(fix.time_s) for shift in shifts):
+        return Verdict.not_on_shift
+    if fix.accuracy_m is not None and fix.accuracy_m > COARSE_M:
+        return Verdict.coarse
+    return None
+
+
+def judge_speed(last: Fix | None, suspect: Fix | None, fixes: Sequence[Fix]) -> SpeedJudgement:
+    """Find the jumps among `fixes`, which are trusted so far and in time order.
+
+    `last` is the newest trusted fix before them and `suspect` a fix after it that implied a jump and waits for its
+    other side. A suspect is a jump when the next fix is near `last` again, and true when the next is near the suspect.
+    """
+    cleared: Fix | None = None
+    trusted: list[Fix] = []
+    jumps: list[Fix] = []
+    waiting = suspect
+    for fix in fixes:
+        if last is None or implied_speed_mps(last, fix) <= JUMP_MPS:
+            if waiting is not None and waiting is not suspect:
+                jumps.append(waiting)
+            waiting = None
+        elif waiting is not None and implied_speed_mps(waiting, fix) <= JUMP_MPS:
+            if waiting is suspect:
+                cleared = suspect
+            trusted.append(waiting)
+            waiting = None
+        else:
+            if waiting is not None and waiting is not suspect:
+                jumps.append(waiting)
+            waiting = fix
+            continue
+        trusted.append(fix)
+        last = fix
+    if waiting is not None and waiting is not suspect:
+        jumps.append(waiting)
+    return SpeedJudgement(trusted, jumps, cleared, waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedJudgement:
+    """`jumps` are the new ones, the last of them possibly still waiting; `cleared` was one before and is none."""
+
+    trusted: list[Fix]
+    jumps: list[Fix]
+    cleared: Fix | None
+    waiting: Fix | None
+
+
+def implied_speed_mps(a: Fix, b: Fix) -> float:
+    """The speed that would bring a technician from one fix to the other; fixes within a second count as one apart."""
+    return distance_m(a.lon, a.lat, b.lon, b.lat) / max(abs(b.time_s - a.time_s), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of a batch: a verdict for every fix that is not trusted, and the trusted ones in time order."""
+
+    verdicts: dict[int, Verdict]
+    trusted: list[Fix]
+    cleared: Fix | None
+    suspect: Fix | None
+
+
+def judge(
+    fixes: Iterable[Fix],
+    *,
+    shifts: Sequence[Shift],
+    skew_s: float,
+    received_s: float,
+    last: Fix | None,
+    suspect: Fix | None,
+) -> Judgement:
+    """A verdict for every fix of one phone's batch, in one pass.
+
+    `last` is the newest trusted fix before this batch, `suspect` one that waits for its other side. A backlog from
+    before `last` is judged by its own neighbours only.
+    """
+    verdicts: dict[int, Verdict] = {}
+    candidates: list[Fix] = []
+    for fix in fixes:
+        verdict = judge_alone(fix, skew_s, received_s, shifts)
+        if verdict is None:
+            candidates.append(fix)
+        else:
+            verdicts[fix.seq] = verdict
+    candidates.sort(key=lambda fix: (fix.time_s, fix.seq))
+    if candidates and last is not None and candidates[0].time_s <= last.time_s:
+        backlog = judge_speed(None, None, candidates)
+        return Judgement(_with_jumps(verdicts, backlog), backlog.trusted, None, suspect)
+    speed = judge_speed(last, suspect, candidates)
+    return Judgement(_with_jumps(verdicts, speed), speed.trusted, speed.cleared, speed.waiting)
+
+
+def _with_jumps(verdicts: dict[int, Verdict], speed: SpeedJudgement) -> dict[int, Verdict]:
+    return {**verdicts, **{fix.seq: Verdict.jump for fix in speed.jumps}}

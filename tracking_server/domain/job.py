@@ -1,0 +1,152 @@
+"""The job's state machine."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from uuid import UUID
+
+from tracking_server.domain.eta import Window
+from tracking_server.domain.events import Event, EventKind
+from tracking_server.domain.geofence import Geofence
+
+
+class State(StrEnum):
+    """Where a job stands."""
+
+    draft = "draft"
+    scheduled = "scheduled"
+    assigned = "assigned"
+    en_route = "en_route"
+    arrived = "arrived"
+    in_progress = "in_progress"
+    completed = "completed"
+    cancelled = "cancelled"
+    no_access = "no_access"
+
+
+S = State
+OPEN = frozenset({S.assigned, S.en_route, S.arrived, S.in_progress})
+ON_SITE = frozenset({S.arrived, S.in_progress})
+
+# event -> (states it may happen in, state it leads to; None: the state stays)
+TRANSITIONS: dict[EventKind, tuple[frozenset[State], State | None]] = {
+    EventKind.scheduled: (frozenset({S.draft}), S.scheduled),
+    EventKind.assigned: (frozenset({S.draft, S.scheduled}), S.assigned),
+    EventKind.reassigned: (frozenset({S.assigned, S.en_route, S.arrived}), S.assigned),
+    EventKind.en_route: (frozenset({S.assigned}), S.en_route),
+    EventKind.arriving: (frozenset({S.en_route}), None),
+    EventKind.arrived: (frozenset({S.assigned, S.en_route}), S.arrived),
+    EventKind.started: (frozenset({S.assigned, S.en_route, S.arrived}), S.in_progress),
+    EventKind.completed: (OPEN, S.completed),
+    EventKind.no_access: (OPEN, S.no_access),
+    EventKind.cancelled: (frozenset({S.draft, S.scheduled, S.assigned, S.en_route, S.arrived}), S.cancelled),
+    EventKind.departed: (frozenset({S.arrived, S.in_progress, S.completed, S.no_access}), None),
+    EventKind.promised: (frozenset(S) - {S.completed, S.cancelled, S.no_access}, None),
+    EventKind.delayed: (frozenset({S.scheduled, S.assigned, S.en_route}), None),
+}
+UNDOABLE = frozenset({S.en_route, S.arrived, S.in_progress, S.completed, S.no_access})
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One visit owed to a customer. Times are None until they happened."""
+
+    id: UUID
+    state: State
+    version: int
+    geofence: Geofence
+    technician_id: UUID | None = None
+    stop_number: int | None = None
+    previous_state: State | None = None
+    visit: int = 1
+    assignment: int = 0
+    promise: int = 0
+    promised: tuple[float, float] | None = None
+    assigned_at_s: float | None = None
+    en_route_at_s: float | None = None
+    arriving_at_s: float | None = None
+    arrived_at_s: float | None = None
+    started_at_s: float | None = None
+    ended_at_s: float | None = None
+    eta: Window | None = None
+    eta_made_at_s: float | None = None
+    due_s: float | None = None
+
+
+def advance(job: Job, event: Event) -> Job | None:
+    """The job after the event, None when it cannot happen in the job's state."""
+    if event.kind is EventKind.undone:
+        return _undo(job)
+    states, target = TRANSITIONS[event.kind]
+    if job.state not in states:
+        return None
+    job = replace(job, version=job.version + 1)
+    if target is not None:
+        job = replace(job, state=target, previous_state=job.state)
+    return _stamp(job, event)
+
+
+def _stamp(job: Job, event: Event) -> Job:
+    """Note the time the event brings, and drop what it made untrue."""
+    at_s = event.at_s
+    match event.kind:
+        case EventKind.assigned | EventKind.reassigned:
+            return _forget_drive(replace(job, assigned_at_s=at_s, assignment=job.assignment + 1, previous_state=None))
+        case EventKind.en_route:
+            return replace(job, en_route_at_s=at_s)
+        case EventKind.arriving:
+            return replace(job, arriving_at_s=at_s)
+        case EventKind.arrived:
+            return replace(job, arrived_at_s=at_s)
+        case EventKind.started:
+            return replace(job, started_at_s=at_s, arrived_at_s=job.arrived_at_s or at_s)
+        case EventKind.completed | EventKind.no_access | EventKind.cancelled:
+            return replace(job, ended_at_s=at_s)
+    return job
+
+
+def _forget_drive(job: Job) -> Job:
+    return replace(
+        job, en_route_at_s=None, arriving_at_s=None, arrived_at_s=None, started_at_s=None, eta=None, eta_made_at_s=None
+    )
+
+
+def _undo(job: Job) -> Job | None:
+    """Take the last step back. What is told again after an undone arrival or completion belongs to a new visit."""
+    if job.state not in UNDOABLE or job.previous_state is None:
+        return None
+    undone = replace(job, state=job.previous_state, previous_state=None, version=job.version + 1)
+    match job.state:
+        case State.en_route:
+            return _forget_drive(undone)
+        case State.arrived:
+            return replace(undone, arrived_at_s=None, arriving_at_s=None, visit=job.visit + 1)
+        case State.in_progress:
+            return replace(undone, started_at_s=None)
+        case State.completed:
+            return replace(undone, ended_at_s=None, visit=job.visit + 1)
+    return replace(undone, ended_at_s=None)
+
+
+def next_stop(stops: Collection[Job]) -> Job | None:
+    """Where the technician goes next: the job en route, else the first assigned one in their order."""
+    on_the_way = [job for job in stops if job.state is State.en_route]
+    waiting = [job for job in stops if job.state is State.assigned]
+    candidates = on_the_way or sorted(waiting, key=lambda job: (job.stop_number or 0, str(job.id)))
+    return candidates[0] if candidates else None
+
+
+def stops_before(job: Job, stops: Collection[Job]) -> int:
+    """How many visits the technician makes before this one."""
+    if job.state is not State.assigned:
+        return 0
+    at = (job.stop_number or 0, str(job.id))
+    return sum(
+        1
+        for other in stops
+        if other.id != job.id
+        and (other.state is not State.assigned or (other.stop_number or 0, str(other.id)) < at)
+        and other.state in OPEN
+    )

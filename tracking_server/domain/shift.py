@@ -1,0 +1,53 @@
+"""Shifts as the technician's taps make them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from tracking_server.domain.events import Tap, TapKind
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """One working interval with its breaks; an end is None while it lasts."""
+
+    started_s: float
+    ended_s: float | None = None
+    breaks: tuple[tuple[float, float | None], ...] = ()
+
+    def covers(self, time_s: float) -> bool:
+        """Whether a fix of this time was taken at work. A break is at work; who sees it is another question."""
+        return self.started_s <= time_s and (self.ended_s is None or time_s <= self.ended_s)
+
+    def on_break(self, time_s: float) -> bool:
+        return any(start <= time_s and (end is None or time_s < end) for start, end in self.breaks)
+
+
+def after_taps(shifts: Sequence[Shift], taps: Iterable[Tap]) -> list[Shift]:
+    """The shifts once these taps were made, in phone time. A tap that makes no sense changes nothing."""
+    result = list(shifts)
+    for tap in sorted(taps, key=lambda tap: (tap.time_s, tap.seq)):
+        current = result[-1] if result and result[-1].ended_s is None else None
+        if tap.kind is TapKind.shift_start and current is None:
+            result.append(Shift(tap.time_s))
+        elif current is not None and tap.time_s >= current.started_s:
+            result[-1] = _after_tap(current, tap)
+    return result
+
+
+def _after_tap(shift: Shift, tap: Tap) -> Shift:
+    resting = bool(shift.breaks) and shift.breaks[-1][1] is None
+    match tap.kind:
+        case TapKind.shift_end:
+            return replace(shift, ended_s=tap.time_s)
+        case TapKind.break_start if not resting:
+            return replace(shift, breaks=(*shift.breaks, (tap.time_s, None)))
+        case TapKind.break_end if resting:
+            return replace(shift, breaks=(*shift.breaks[:-1], (shift.breaks[-1][0], tap.time_s)))
+    return shift
+
+
+def open_shift(shifts: Sequence[Shift]) -> Shift | None:
+    """The shift that lasts, if any."""
+    return next((shift for shift in reversed(shifts) if shift.ended_s is None), None)
