@@ -1,0 +1,1 @@
+"""What is durable: plain functions that take a connection. PostgreSQL with PostGIS, isolated by organisation."""

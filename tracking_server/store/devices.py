@@ -1,0 +1,113 @@
+"""Paired phones and the one-time codes that pair them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tracking_server.store.engine import set_organisation, to_time
+from tracking_server.store.schema import device, pairing_code
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A paired phone."""
+
+    id: UUID
+    organisation_id: UUID
+    technician_id: UUID
+
+
+async def insert_pairing_code(
+    connection: AsyncConnection, organisation_id: UUID, technician_id: UUID, code_hash: bytes, expires_s: float
+) -> None:
+    """A code that pairs one phone with the technician, once."""
+    await connection.execute(
+        pairing_code.insert().values(
+            organisation_id=organisation_id,
+            code_hash=code_hash,
+            technician_id=technician_id,
+            expires_at=to_time(expires_s),
+        )
+    )
+
+
+async def use_pairing_code(connection: AsyncConnection, code_hash: bytes, now_s: float) -> tuple[UUID, UUID] | None:
+    """Use up a code: (organisation, technician), None when it is unknown, used or too old.
+
+    The presented code shows its row before any organisation is known; then the row's organisation is set.
+    """
+    await connection.execute(
+        sa.text("SELECT set_config('app.pairing_code', :code_hash, true)"), {"code_hash": code_hash.hex()}
+    )
+    row = (
+        await connection.execute(
+            sa.select(pairing_code.c.organisation_id, pairing_code.c.technician_id).where(
+                pairing_code.c.code_hash == code_hash
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    organisation_id, technician_id = row
+    await set_organisation(connection, organisation_id)
+    used = await connection.execute(
+        pairing_code.update()
+        .where(
+            pairing_code.c.organisation_id == organisation_id,
+            pairing_code.c.code_hash == code_hash,
+            pairing_code.c.used_at.is_(None),
+            pairing_code.c.expires_at > to_time(now_s),
+        )
+        .values(used_at=to_time(now_s))
+    )
+    return (organisation_id, technician_id) if used.rowcount == 1 else None
+
+
+async def insert_device(
+    connection: AsyncConnection, organisation_id: UUID, technician_id: UUID, *, name: str, key_hash: bytes, now_s: float
+) -> UUID:
+    """A newly paired phone; the technician's earlier phones stay paired until they are revoked."""
+    device_id = uuid4()
+    await connection.execute(
+        device.insert().values(
+            organisation_id=organisation_id,
+            id=device_id,
+            technician_id=technician_id,
+            name=name,
+            key_hash=key_hash,
+            paired_at=to_time(now_s),
+        )
+    )
+    return device_id
+
+
+async def find_device(connection: AsyncConnection, organisation_id: UUID, key_hash: bytes) -> Device | None:
+    """The phone that holds this key, unless it was revoked."""
+    row = (
+        await connection.execute(
+            sa.select(device.c.id, device.c.organisation_id, device.c.technician_id).where(
+                device.c.organisation_id == organisation_id,
+                device.c.key_hash == key_hash,
+                device.c.revoked_at.is_(None),
+            )
+        )
+    ).one_or_none()
+    return None if row is None else Device(*row)
+
+
+async def revoke_devices(connection: AsyncConnection, organisation_id: UUID, technician_id: UUID, now_s: float) -> int:
+    """Lost phone: none of the technician's keys works from now on."""
+    revoked = await connection.execute(
+        device.update()
+        .where(
+            device.c.organisation_id == organisation_id,
+            device.c.technician_id == technician_id,
+            device.c.revoked_at.is_(None),
+        )
+        .values(revoked_at=to_time(now_s))
+    )
+    return revoked.rowcount

@@ -1,0 +1,68 @@
+"""Connections to PostgreSQL, and under whose eyes a transaction runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from uuid import UUID
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+STATEMENT_TIMEOUT_MS = 5_000
+LOCK_TIMEOUT_MS = 3_000
+
+
+def create_engine(url: str, *, pool_size: int = 8) -> AsyncEngine:
+    """An engine whose sessions give up on slow statements and locks before the client does."""
+    options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC"
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "options": options},
+    )
+
+
+async def set_organisation(connection: AsyncConnection, organisation_id: UUID) -> None:
+    """Show this transaction the rows of one organisation; the setting ends with the transaction."""
+    await connection.execute(
+        sa.text("SELECT set_config('app.organisation_id', :id, true)"), {"id": str(organisation_id)}
+    )
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine, organisation_id: UUID) -> AsyncIterator[AsyncConnection]:
+    """A transaction that sees one organisation and commits when the block ends well."""
+    async with engine.begin() as connection:
+        await set_organisation(connection, organisation_id)
+        yield connection
+
+
+@asynccontextmanager
+async def watching(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that sees ids, versions and due times of every organisation, and nothing else."""
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("SET LOCAL ROLE doorstep_watch"))
+        yield connection
+
+
+async def driver_connection(connection: AsyncConnection) -> psycopg.AsyncConnection[object]:
+    """The psycopg connection below, in the same transaction."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)  # noqa: S101 (the engine is made here, for psycopg)
+    return driver
+
+
+def to_time(seconds: float | None) -> datetime | None:
+    """Epoch seconds as the store keeps them."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def to_seconds(time: datetime | None) -> float | None:
+    """A stored time as the domain counts it."""
+    return None if time is None else time.timestamp()

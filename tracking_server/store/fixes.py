@@ -1,0 +1,197 @@
+"""Fixes, taps and what could not be kept: written once, whatever is sent again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tracking_server.domain.events import Tap
+from tracking_server.domain.fix import Fix, Verdict
+from tracking_server.store import packing
+from tracking_server.store.devices import Device
+from tracking_server.store.engine import driver_connection, to_time
+from tracking_server.store.schema import fix as fix_table
+from tracking_server.store.schema import quarantine as quarantine_table
+from tracking_server.store.schema import tap as tap_table
+
+MOST_BODY_BYTES = 65_536
+
+# Sorted by key: concurrent batches that lock the same keys in different orders deadlock. RETURNING 1 counts the new
+# rows and is all that an INSERT-only role may return.
+INSERT = """
+INSERT INTO fix (organisation_id, device_id, stream, seq, fix_time, received_at, skew_s, geom, accuracy_m, speed_mps,
+                 course_deg, altitude_m, battery_pct, mock, verdict)
+SELECT organisation_id, device_id, stream, seq, fix_time, received_at, skew_s, geom::geometry, accuracy_m, speed_mps,
+       course_deg, altitude_m, battery_pct, mock, verdict
+FROM unnest(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)
+  AS new (organisation_id, device_id, stream, seq, fix_time, received_at, skew_s, geom, accuracy_m, speed_mps,
+          course_deg, altitude_m, battery_pct, mock, verdict)
+ORDER BY device_id, stream, seq
+ON CONFLICT DO NOTHING
+RETURNING 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FixRow:
+    """A fix on its way into the table."""
+
+    organisation_id: UUID
+    device_id: UUID
+    received_s: float
+    skew_s: float
+    fix: Fix
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Something a phone sent that cannot be kept as a fix: it goes to quarantine as it came."""
+
+    device_id: UUID
+    reason: Verdict
+    body: bytes
+    received_s: float
+    stream: int | None = None
+    seq: int | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """What makes it the same thing when it is sent again: its identity where it has one, else its bytes."""
+        identity = b"%d/%d" % (self.stream, self.seq) if self.stream is not None and self.seq is not None else self.body
+        return hashlib.sha256(identity).digest()
+
+
+async def insert_fixes(connection: AsyncConnection, rows: Sequence[FixRow]) -> int:
+    """Insert the fixes of all organisations in one statement; returns how many were new.
+
+    Runs as the INSERT-only role, whose policy refuses a row whose organisation is not its device's.
+    """
+    if not rows:
+        return 0
+    driver = await driver_connection(connection)
+    fixes = [row.fix for row in rows]
+    arrays = (
+        packing.uuids([row.organisation_id for row in rows]),
+        packing.uuids([row.device_id for row in rows]),
+        packing.int8s([fix.stream for fix in fixes]),
+        packing.int8s([fix.seq for fix in fixes]),
+        packing.times([fix.time_s for fix in fixes]),
+        packing.times([row.received_s for row in rows]),
+        packing.float8s([row.skew_s for row in rows]),
+        packing.points([(fix.lon, fix.lat) for fix in fixes]),
+        packing.float4s([fix.accuracy_m for fix in fixes]),
+        packing.float4s([fix.speed_mps for fix in fixes]),
+        packing.float4s([fix.course_deg for fix in fixes]),
+        packing.float4s([fix.altitude_m for fix in fixes]),
+        packing.float4s([fix.battery_pct for fix in fixes]),
+        packing.bools([fix.mock for fix in fixes]),
+        packing.texts([row.verdict for row in rows]),
+    )
+    async with driver.cursor(binary=True) as cursor:
+        await cursor.execute("SET LOCAL ROLE doorstep_ingest")
+        await cursor.execute(INSERT, arrays)
+        new = cursor.rowcount
+        await cursor.execute("SET LOCAL ROLE NONE")
+    return new
+
+
+async def read_fixes(connection: AsyncConnection, device_id: UUID, stream: int, first: int, last: int) -> list[Fix]:
+    """The trusted fixes numbered `first` to `last` of a stream, in order."""
+    rows = await connection.execute(
+        sa.select(
+            fix_table.c.seq,
+            sa.func.extract("epoch", fix_table.c.fix_time).cast(sa.Double).label("time_s"),
+            sa.func.ST_X(fix_table.c.geom).label("lon"),
+            sa.func.ST_Y(fix_table.c.geom).label("lat"),
+            fix_table.c.accuracy_m,
+            fix_table.c.speed_mps,
+            fix_table.c.course_deg,
+            fix_table.c.altitude_m,
+            fix_table.c.battery_pct,
+            fix_table.c.mock,
+        )
+        .where(
+            fix_table.c.device_id == device_id,
+            fix_table.c.stream == stream,
+            fix_table.c.seq.between(first, last),
+            fix_table.c.verdict.is_(None),
+        )
+        .order_by(fix_table.c.fix_time, fix_table.c.seq)
+    )
+    return [
+        Fix(
+            stream=stream,
+            seq=row.seq,
+            time_s=row.time_s,
+            lon=row.lon,
+            lat=row.lat,
+            accuracy_m=row.accuracy_m,
+            speed_mps=row.speed_mps,
+            course_deg=row.course_deg,
+            altitude_m=row.altitude_m,
+            battery_pct=row.battery_pct,
+            mock=row.mock,
+        )
+        for row in rows
+    ]
+
+
+async def clear_verdicts(connection: AsyncConnection, cleared: Iterable[tuple[UUID, Fix]]) -> None:
+    """Fixes taken for jumps were none: their next neighbours are where they were."""
+    for device_id, fix in cleared:
+        await connection.execute(
+            fix_table.update()
+            .where(fix_table.c.device_id == device_id, fix_table.c.stream == fix.stream, fix_table.c.seq == fix.seq)
+            .values(verdict=None)
+        )
+
+
+async def insert_taps(
+    connection: AsyncConnection, device: Device, taps: Iterable[Tap], received_s: float
+) -> set[tuple[int, int]]:
+    """Keep the taps; returns the (stream, seq) of those that were new: only they may have an effect."""
+    values = [
+        {
+            "organisation_id": device.organisation_id,
+            "device_id": device.id,
+            "stream": tap.stream,
+            "seq": tap.seq,
+            "technician_id": device.technician_id,
+            "kind": tap.kind.value,
+            "job_id": tap.job_id,
+            "at": to_time(tap.time_s),
+            "received_at": to_time(received_s),
+        }
+        for tap in sorted(taps, key=lambda tap: (tap.stream, tap.seq))
+    ]
+    if not values:
+        return set()
+    statement = insert(tap_table).values(values).on_conflict_do_nothing()
+    rows = await connection.execute(statement.returning(tap_table.c.stream, tap_table.c.seq))
+    return {(stream, seq) for stream, seq in rows}
+
+
+async def quarantine(connection: AsyncConnection, organisation_id: UUID, rejected: Iterable[Rejected]) -> None:
+    """Keep what cannot be a fix, once."""
+    values = [
+        {
+            "organisation_id": organisation_id,
+            "device_id": item.device_id,
+            "stream": item.stream,
+            "seq": item.seq,
+            "digest": item.digest,
+            "received_at": to_time(item.received_s),
+            "reason": item.reason.value,
+            "body": item.body[:MOST_BODY_BYTES],
+        }
+        for item in sorted(rejected, key=lambda item: (str(item.device_id), item.digest))
+    ]
+    if values:
+        await connection.execute(insert(quarantine_table).values(values).on_conflict_do_nothing())

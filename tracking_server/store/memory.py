@@ -1,0 +1,79 @@
+"""What a process remembers of technicians between transactions: valid only at the version of the locked row."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tracking_server.domain.checkpoint import Checkpoint
+from tracking_server.domain.job import Job
+from tracking_server.domain.shift import Shift
+from tracking_server.store.jobs import read_stops
+from tracking_server.store.people import lock_technicians, read_checkpoints, read_shifts
+
+MOST_TECHNICIANS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Technician:
+    """Everything that judging a technician's fixes needs."""
+
+    id: UUID
+    organisation_id: UUID
+    version: int
+    checkpoint: Checkpoint
+    shifts: tuple[Shift, ...]
+    jobs: tuple[Job, ...]
+
+
+class Memory:
+    """The least recently used technician is forgotten first."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[UUID, Technician] = OrderedDict()
+
+    async def lock(
+        self, connection: AsyncConnection, organisation_id: UUID, ids: Iterable[UUID], now_s: float
+    ) -> dict[UUID, Technician]:
+        """Lock technicians and return them as they are; reads only what is not remembered at this version."""
+        versions = await lock_technicians(connection, organisation_id, ids)
+        unknown = [id_ for id_, version in versions.items() if not self._is_known(id_, version)]
+        for technician in await read_technicians(connection, organisation_id, versions, unknown, now_s):
+            self._known[technician.id] = technician
+        return {id_: self._known[id_] for id_ in versions}
+
+    def keep(self, technicians: Iterable[Technician]) -> None:
+        """Remember technicians as they were committed."""
+        for technician in technicians:
+            self._known[technician.id] = technician
+            self._known.move_to_end(technician.id)
+        while len(self._known) > MOST_TECHNICIANS:
+            self._known.popitem(last=False)
+
+    def forget(self, ids: Iterable[UUID]) -> None:
+        """A transaction failed: what was remembered for it may be wrong."""
+        for id_ in ids:
+            self._known.pop(id_, None)
+
+    def _is_known(self, id_: UUID, version: int) -> bool:
+        known = self._known.get(id_)
+        return known is not None and known.version == version
+
+
+async def read_technicians(
+    connection: AsyncConnection, organisation_id: UUID, versions: dict[UUID, int], ids: list[UUID], now_s: float
+) -> list[Technician]:
+    """Technicians with their checkpoint, shifts and stops, from the store."""
+    if not ids:
+        return []
+    checkpoints = await read_checkpoints(connection, organisation_id, ids)
+    shifts = await read_shifts(connection, organisation_id, ids, now_s)
+    stops = await read_stops(connection, organisation_id, ids, now_s)
+    return [
+        Technician(id_, organisation_id, versions[id_], checkpoints[id_], tuple(shifts[id_]), tuple(stops[id_]))
+        for id_ in ids
+    ]

@@ -1,0 +1,34 @@
+"""The queue of messages owed: procrastinate, whose jobs are written in the transaction that owes the message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+from procrastinate import App, PsycopgConnector
+from procrastinate.types import JSONDict
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tracking_server.store.engine import driver_connection
+
+SEND_MESSAGE = "send_message"
+MESSAGES = "messages"
+
+# Only writes jobs, on connections that are handed to it; the worker opens an app of its own.
+_deferrer = App(connector=PsycopgConnector())
+
+
+def new_message_id() -> UUID:
+    """A message's id, which is also the idempotency key a gateway gets."""
+    return uuid4()
+
+
+async def defer_messages(connection: AsyncConnection, organisation_id: UUID, message_ids: Sequence[UUID]) -> None:
+    """Queue messages for sending; the worker sees them when the transaction commits. Arguments are ids only."""
+    if not message_ids:
+        return
+    task = _deferrer.configure_task(SEND_MESSAGE, queue=MESSAGES, connection=await driver_connection(connection))
+    arguments: list[JSONDict] = [
+        {"organisation_id": str(organisation_id), "message_id": str(message_id)} for message_id in message_ids
+    ]
+    await task.batch_defer_async(*arguments)

@@ -1,0 +1,155 @@
+"""What the viewers of a job are shown, read in one go, and which of it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tracking_server.domain.job import Job
+from tracking_server.domain.shift import Shift, open_shift
+from tracking_server.domain.updates import Position
+from tracking_server.store.engine import to_seconds
+from tracking_server.store.jobs import read_job, read_stops
+from tracking_server.store.people import read_shifts
+from tracking_server.store.schema import job as job_table
+from tracking_server.store.schema import link, organisation, technician
+
+
+@dataclass(frozen=True, slots=True)
+class TechnicianCard:
+    """The technician as customers may know them."""
+
+    id: UUID
+    name: str
+    vehicle: str | None
+    plate: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job with its firm, its technician and how many stops come before it, at one version."""
+
+    organisation_id: UUID
+    organisation_name: str
+    office_phone: str | None
+    job: Job
+    title: str
+    time_zone: str
+    technician: TechnicianCard | None
+    technician_version: int
+    stops: tuple[Job, ...]
+    shift: Shift | None
+    position: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """A customer's tracking link as kept."""
+
+    id: UUID
+    organisation_id: UUID
+    job_id: UUID
+    contact_id: UUID
+    expires_s: float | None
+    revoked: bool
+
+
+async def find_link(connection: AsyncConnection, organisation_id: UUID, token_hash: bytes) -> LinkRow | None:
+    """The link that a token opens, None when there is none."""
+    row = (
+        await connection.execute(
+            sa.select(link).where(link.c.organisation_id == organisation_id, link.c.token_hash == token_hash)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    expires_s, revoked = to_seconds(row.expires_at), row.revoked_at is not None
+    return LinkRow(row.id, row.organisation_id, row.job_id, row.contact_id, expires_s, revoked)
+
+
+async def read_view(connection: AsyncConnection, organisation_id: UUID, job_id: UUID, now_s: float) -> JobView | None:
+    """Everything a page of this job needs."""
+    job = await read_job(connection, organisation_id, job_id)
+    if job is None:
+        return None
+    firm = (
+        await connection.execute(
+            sa.select(organisation.c.name, organisation.c.office_phone, job_table.c.title, job_table.c.time_zone).where(
+                organisation.c.id == organisation_id,
+                job_table.c.organisation_id == organisation_id,
+                job_table.c.id == job_id,
+            )
+        )
+    ).one()
+    card: TechnicianCard | None = None
+    version, position, shift = 0, None, None
+    stops: tuple[Job, ...] = ()
+    if job.technician_id is not None:
+        card, version, position = await _read_technician(connection, organisation_id, job.technician_id)
+        ids = [job.technician_id]
+        stops = tuple((await read_stops(connection, organisation_id, ids, now_s))[job.technician_id])
+        shift = open_shift((await read_shifts(connection, organisation_id, ids, now_s))[job.technician_id])
+    return JobView(
+        organisation_id=organisation_id,
+        organisation_name=firm.name,
+        office_phone=firm.office_phone,
+        job=job,
+        title=firm.title,
+        time_zone=firm.time_zone,
+        technician=card,
+        technician_version=version,
+        stops=stops,
+        shift=shift,
+        position=position,
+    )
+
+
+async def _read_technician(
+    connection: AsyncConnection, organisation_id: UUID, technician_id: UUID
+) -> tuple[TechnicianCard, int, Position | None]:
+    row = (
+        await connection.execute(
+            sa.select(
+                technician.c.name,
+                technician.c.vehicle,
+                technician.c.plate,
+                technician.c.version,
+                technician.c.position_time,
+                sa.func.ST_X(technician.c.position).label("lon"),
+                sa.func.ST_Y(technician.c.position).label("lat"),
+                technician.c.position_accuracy_m,
+                technician.c.position_course_deg,
+            ).where(technician.c.organisation_id == organisation_id, technician.c.id == technician_id)
+        )
+    ).one()
+    position = None
+    if row.position_time is not None:
+        position = Position(
+            organisation_id,
+            technician_id,
+            row.version,
+            row.position_time.timestamp(),
+            row.lon,
+            row.lat,
+            row.position_accuracy_m,
+            row.position_course_deg,
+        )
+    return TechnicianCard(technician_id, row.name, row.vehicle, row.plate), row.version, position
+
+
+async def read_versions(connection: AsyncConnection, job_ids: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:
+    """The versions of jobs and of their technicians, in one query over all organisations (a `watching` transaction)."""
+    rows = await connection.execute(
+        sa.select(job_table.c.id, job_table.c.version, sa.func.coalesce(technician.c.version, 0))
+        .outerjoin(
+            technician,
+            (technician.c.organisation_id == job_table.c.organisation_id)
+            & (technician.c.id == job_table.c.technician_id),
+        )
+        .where(job_table.c.id.in_(list(job_ids)))
+    )
+    return {job_id: (version, technician_version) for job_id, version, technician_version in rows}
