@@ -1,0 +1,180 @@
+"""Deliveries that arrive while a flusher is busy share its next transaction; one phone's fault costs no other phone.
+
+There is no timer: a flusher takes whatever waits as soon as it is free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from uuid import UUID
+
+import psycopg
+import structlog
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from tracking_server.domain.checkpoint import Ranges
+from tracking_server.outcome import Outdated
+from tracking_server.turn import Delivery
+
+log = structlog.get_logger()
+MOST_FIXES_PER_FLUSH = 5_000  # a transaction of about a tenth of a second
+MOST_WAITING = 50_000  # fixes in memory before phones are asked to come back later: some 50 MB
+ATTEMPTS = 3
+
+
+class Unavailable(Exception):
+    """The store cannot take it now: nothing was acknowledged, send it again in a few seconds."""
+
+
+class Care(Enum):
+    """How carefully a flush goes about its rows."""
+
+    together = auto()  # one statement for all
+    one_by_one = auto()  # each row in a savepoint: those the store refuses go to quarantine
+    unjudged = auto()  # the same, and no arrival is looked for: the judging itself fails on this phone's data
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What was committed, as ranges of the stream's numbers, and a verdict for each fix that is not trusted."""
+
+    ack: Ranges
+    verdicts: dict[int, str]
+
+
+Flush = Callable[[Sequence[Delivery], Care], Awaitable[list[Acknowledgement]]]
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A delivery, and the phone that waits for its answer."""
+
+    delivery: Delivery
+    answer: asyncio.Future[Acknowledgement] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def resolve(self, answer: Acknowledgement | Unavailable) -> None:
+        if self.answer.done():
+            return  # the phone hung up
+        if isinstance(answer, Acknowledgement):
+            self.answer.set_result(answer)
+        else:
+            self.answer.set_exception(answer)
+
+
+class GroupCommit:
+    """Collects deliveries, hands them to `flush` together, and answers each when it is committed."""
+
+    def __init__(self, flush: Flush, flushers: int) -> None:
+        self._flush = flush
+        self._flushers = flushers
+        self._queue: list[Waiting] = []
+        self._waiting_fixes = 0
+        self._wake = asyncio.Event()
+        self._in_flush: set[UUID] = set()
+
+    async def submit(self, delivery: Delivery) -> Acknowledgement:
+        """Returns when the delivery is committed; raises `Unavailable` when nothing was kept."""
+        if self._waiting_fixes > MOST_WAITING:
+            raise Unavailable("too many fixes are waiting to be written")
+        waiting = Waiting(delivery)
+        self._queue.append(waiting)
+        self._waiting_fixes += len(delivery.fixes)
+        self._wake.set()
+        return await waiting.answer
+
+    async def run(self) -> None:
+        """Flush until cancelled; those who wait then are told to come back."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(self._flushers):
+                    tasks.create_task(self._flush_forever())
+        finally:
+            for waiting in self._queue:
+                waiting.resolve(Unavailable("the service is stopping"))
+
+    async def _flush_forever(self) -> None:
+        while True:
+            await self._wake.wait()
+            batch = self._take()
+            if not batch:
+                self._wake.clear()
+                continue
+            technicians = {waiting.delivery.device.technician_id for waiting in batch}
+            self._in_flush |= technicians
+            try:
+                await self._answer(batch)
+            finally:
+                self._in_flush -= technicians
+                self._wake.set()
+
+    def _take(self) -> list[Waiting]:
+        """All that waits, up to a limit, but nothing of a technician who is in the other flusher's hands: one phone's
+        batches stay in order."""
+        taken: list[Waiting] = []
+        left: list[Waiting] = []
+        fixes = 0
+        for waiting in self._queue:
+            if waiting.delivery.device.technician_id in self._in_flush or fixes >= MOST_FIXES_PER_FLUSH:
+                left.append(waiting)
+            else:
+                taken.append(waiting)
+                fixes += len(waiting.delivery.fixes)
+        self._queue = left
+        self._waiting_fixes -= fixes
+        return taken
+
+    async def _answer(self, batch: Sequence[Waiting]) -> None:
+        """Flush together; when that fails, phone by phone."""
+        try:
+            answers = await self._flush_with_retries([waiting.delivery for waiting in batch], Care.together)
+        except Unavailable as error:
+            for waiting in batch:
+                waiting.resolve(error)
+            return
+        except Exception as error:
+            phones = sorted({waiting.delivery.device.id for waiting in batch})
+            log.warning("flush_split", phones=len(phones), error=type(error).__name__)
+            for phone in phones:
+                own = [waiting for waiting in batch if waiting.delivery.device.id == phone]
+                await (self._answer(own) if len(phones) > 1 else self._salvage(own))
+            return
+        for waiting, answer in zip(batch, answers, strict=True):
+            waiting.resolve(answer)
+
+    async def _salvage(self, batch: Sequence[Waiting]) -> None:
+        """One phone that fails alone: with more and more care, until its good rows are kept."""
+        deliveries = [waiting.delivery for waiting in batch]
+        answers: Sequence[Acknowledgement | Unavailable] = [Unavailable("this delivery cannot be kept")] * len(batch)
+        for care in (Care.one_by_one, Care.unjudged):
+            try:
+                answers = await self._flush_with_retries(deliveries, care)
+                break
+            except Unavailable as error:
+                answers = [error] * len(batch)
+                break
+            except Exception:
+                log.exception("phone_fails_alone", device=str(deliveries[0].device.id), care=care.name)
+        for waiting, answer in zip(batch, answers, strict=True):
+            waiting.resolve(answer)
+
+    async def _flush_with_retries(self, deliveries: Sequence[Delivery], care: Care) -> list[Acknowledgement]:
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._flush(deliveries, care)
+            except Outdated:
+                log.info("flush_outdated", attempt=attempt)
+            except DBAPIError as error:
+                if not isinstance(error.orig, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+                    if isinstance(error, OperationalError | InterfaceError):
+                        raise Unavailable(f"the store is not available: {error.orig}") from error
+                    raise
+                log.info("flush_deadlock", attempt=attempt)
+            except psycopg.OperationalError as error:
+                raise Unavailable(f"the store is not available: {error}") from error
+            except (PoolTimeoutError, OSError) as error:
+                raise Unavailable(f"the store is not available: {error}") from error
+        raise Unavailable("the store is too contended")

@@ -1,0 +1,163 @@
+"""The path of fixes: accept -> judge -> store -> assess -> commit -> acknowledge -> live -> publish.
+
+Open this file first. Deliveries of many phones share a transaction (`group_commit`); a phone is answered only after
+COMMIT. What follows the answer may be lost in a crash: viewers find it again by comparing versions with the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+import psycopg
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from tracking_server import outcome
+from tracking_server.clock import Clock
+from tracking_server.domain.checkpoint import merge
+from tracking_server.domain.fix import Fix
+from tracking_server.domain.updates import Position, Update
+from tracking_server.group_commit import Acknowledgement, Care, GroupCommit
+from tracking_server.live.bus import Bus
+from tracking_server.store import fixes as fix_store
+from tracking_server.store import people
+from tracking_server.store.engine import set_organisation
+from tracking_server.store.memory import Memory, Technician
+from tracking_server.turn import Delivery, Turn
+
+log = structlog.get_logger()
+
+
+class Journey:
+    """Takes deliveries from the edge and answers each when it is durable."""
+
+    def __init__(self, engine: AsyncEngine, bus: Bus, clock: Clock, flushers: int) -> None:
+        self._engine = engine
+        self._bus = bus
+        self._clock = clock
+        self._memory = Memory()
+        self._commits = GroupCommit(self._flush, flushers)
+        self._untold: asyncio.Queue[list[Update]] = asyncio.Queue()
+
+    async def accept(self, delivery: Delivery) -> Acknowledgement:
+        """Keep a delivery; returns after its COMMIT. Raises `Unavailable` when nothing was kept."""
+        return await self._commits.submit(delivery)
+
+    async def run(self) -> None:
+        """Flush and publish until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._commits.run())
+            tasks.create_task(self._publish())
+
+    async def _flush(self, deliveries: Sequence[Delivery], care: Care) -> list[Acknowledgement]:
+        """One transaction for all organisations; technicians are locked before jobs, both in id order."""
+        now_s = self._clock.now()
+        turns: dict[UUID, Turn] = {}
+        after: list[Technician] = []
+        updates: list[Update] = []
+        try:
+            async with self._engine.begin() as connection:
+                for organisation_id, group in _by_organisation(deliveries):
+                    await set_organisation(connection, organisation_id)
+                    turns |= await self._judge(connection, organisation_id, group, now_s)
+                await _store(connection, turns, care)
+                for organisation_id, group in _by_organisation(deliveries):
+                    await set_organisation(connection, organisation_id)
+                    own = [turns[id_] for id_ in sorted({delivery.device.technician_id for delivery in group})]
+                    left = [await _assess(connection, turn, care, updates) for turn in own]
+                    saved = [(technician.id, technician.checkpoint) for technician in left]
+                    await people.save_technicians(connection, organisation_id, saved)
+                    after += left
+        except BaseException:
+            self._memory.forget(delivery.device.technician_id for delivery in deliveries)
+            raise
+        self._memory.keep(after)
+        self._untold.put_nowait(updates)
+        return [_acknowledge(delivery, turns[delivery.device.technician_id]) for delivery in deliveries]
+
+    async def _judge(
+        self, connection: AsyncConnection, organisation_id: UUID, deliveries: Sequence[Delivery], now_s: float
+    ) -> dict[UUID, Turn]:
+        ids = {delivery.device.technician_id for delivery in deliveries}
+        technicians = await self._memory.lock(connection, organisation_id, ids, now_s)
+        turns = {id_: Turn.of(technician, now_s) for id_, technician in technicians.items()}
+        for delivery in deliveries:
+            turn = turns[delivery.device.technician_id]
+            new_taps = await fix_store.insert_taps(connection, delivery.device, delivery.taps, delivery.received_s)
+            turn.take(delivery, new_taps)
+        return turns
+
+    async def _publish(self) -> None:
+        while True:
+            await self._bus.publish(await self._untold.get())
+
+
+async def _store(connection: AsyncConnection, turns: dict[UUID, Turn], care: Care) -> None:
+    if care is Care.together:
+        await fix_store.insert_fixes(connection, [row for turn in turns.values() for row in turn.rows])
+        return
+    for turn in turns.values():
+        for row in turn.rows:
+            try:
+                async with connection.begin_nested():
+                    await fix_store.insert_fixes(connection, [row])
+            except (psycopg.DataError, psycopg.IntegrityError) as error:
+                log.warning("fix_refused", device=str(row.device_id), seq=row.fix.seq, error=str(error))
+                turn.refuse(row)
+
+
+async def _assess(connection: AsyncConnection, turn: Turn, care: Care, updates: list[Update]) -> Technician:
+    """Judge what may be judged now and write what happened; returns the technician as they are then."""
+    technician = turn.technician
+    organisation_id = technician.organisation_id
+    await fix_store.quarantine(connection, organisation_id, turn.rejected)
+    await fix_store.clear_verdicts(connection, turn.cleared)
+    await people.save_shifts(connection, organisation_id, technician.id, turn.begun_or_changed_shifts())
+    if care is Care.unjudged:
+        return turn.after(None)
+    assessment = turn.assess(await read_lane(connection, turn))
+    before = {job.id: job for job in technician.jobs}
+    actor = f"technician:{technician.id}"
+    changes = await outcome.apply(connection, organisation_id, before, assessment, actor=actor, now_s=turn.now_s)
+    after = turn.after(assessment)
+    updates += changes
+    position = after.checkpoint.position
+    if position is not None and position != technician.checkpoint.position:
+        updates.append(_position(after, position))
+    return after
+
+
+async def read_lane(connection: AsyncConnection, turn: Turn) -> list[Fix]:
+    """The fixes that may be judged now, in order; those that came with earlier batches are read back."""
+    ready: list[Fix] = []
+    for lane in turn.lanes:
+        first, last = lane.advance.first, lane.advance.last
+        stored = lane.advance.stored
+        ready += (
+            await fix_store.read_fixes(connection, lane.device_id, lane.stream, first, last) if stored else lane.fixes
+        )
+    return ready
+
+
+def _position(technician: Technician, fix: Fix) -> Position:
+    return Position(
+        technician.organisation_id,
+        technician.id,
+        technician.version,
+        fix.time_s,
+        fix.lon,
+        fix.lat,
+        fix.accuracy_m,
+        fix.course_deg,
+    )
+
+
+def _acknowledge(delivery: Delivery, turn: Turn) -> Acknowledgement:
+    return Acknowledgement(merge((), delivery.numbers), turn.verdicts[id(delivery)])
+
+
+def _by_organisation(deliveries: Sequence[Delivery]) -> Iterator[tuple[UUID, list[Delivery]]]:
+    for organisation_id in sorted({delivery.device.organisation_id for delivery in deliveries}):
+        yield organisation_id, [d for d in deliveries if d.device.organisation_id == organisation_id]

@@ -1,0 +1,1 @@
+"""The present, rebuildable: Redis may be wiped at any moment, the store knows everything."""

@@ -1,0 +1,93 @@
+"""What changed, told to every process: facts without language, after the commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import redis.asyncio as redis
+import structlog
+from redis.exceptions import RedisError
+
+from tracking_server.domain.updates import JobChanged, Position, Update
+from tracking_server.live import names
+
+log = structlog.get_logger()
+PUBLISH_TIMEOUT_S = 0.05  # nobody waits for Redis; the 3 s comparison brings what was not published
+RESUBSCRIBE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One update on the channel: exactly one field is set."""
+
+    job: JobChanged | None = None
+    position: Position | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Envelope)
+
+
+class Bus:
+    """Publishes updates and hears those of all processes."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.from_url(url, socket_connect_timeout=1, socket_timeout=1)
+
+    async def publish(self, updates: Sequence[Update]) -> None:
+        """Tell what changed, and keep positions for those who come later. Never raises: Redis is only the fast lane."""
+        if not updates:
+            return
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for update in updates:
+                        data = _encode(update)
+                        if isinstance(update, Position):
+                            pipe.set(names.position(update.technician_id), data, ex=names.POSITION_TTL_S)
+                        pipe.publish(names.UPDATES, data)
+                    await pipe.execute()
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("redis_publish_failed", error=type(error).__name__, updates=len(updates))
+
+    async def listen(self, hear: Callable[[Update], None]) -> None:
+        """Hear every update until cancelled; subscribes again when Redis was away."""
+        while True:
+            try:
+                async for update in self._messages():
+                    hear(update)
+            except (RedisError, OSError) as error:
+                log.warning("redis_subscription_lost", error=type(error).__name__)
+                await asyncio.sleep(RESUBSCRIBE_S)
+
+    async def _messages(self) -> AsyncIterator[Update]:
+        async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
+            await subscription.subscribe(names.UPDATES)
+            while True:
+                message = await subscription.get_message(timeout=0.5)
+                if message is not None:
+                    yield _decode(message["data"])
+
+    async def ping(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            return bool(await self._redis.ping())
+        except (RedisError, OSError):
+            return False
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+
+def _encode(update: Update) -> bytes:
+    return _encoder.encode(Envelope(job=update) if isinstance(update, JobChanged) else Envelope(position=update))
+
+
+def _decode(data: bytes) -> Update:
+    envelope = _decoder.decode(data)
+    update = envelope.job or envelope.position
+    assert update is not None  # noqa: S101 (only _encode writes to the channel)
+    return update
