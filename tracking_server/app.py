@@ -1,0 +1,99 @@
+"""The only composition root: every part is made here and handed to those who need it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tracking_server import words
+from tracking_server.clock import Clock, clock_from
+from tracking_server.ingest.devices import Devices
+from tracking_server.ingest.routes import FixesEndpoint, pairing_router
+from tracking_server.journey import Journey
+from tracking_server.live.bus import Bus
+from tracking_server.push.customer import CustomerPages
+from tracking_server.push.watched import WatchedJobs
+from tracking_server.settings import Settings
+from tracking_server.store.checks import can_answer
+from tracking_server.store.engine import create_engine
+
+
+class HotPaths:
+    """Dispatches the paths that carry nearly all requests before FastAPI sees them."""
+
+    def __init__(self, fixes: ASGIApp, pages: CustomerPages, rest: ASGIApp) -> None:
+        self._fixes = fixes
+        self._pages = pages
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path, method = scope["path"], scope["method"]
+            if path == "/v1/fixes" and method == "POST":
+                await self._fixes(scope, receive, send)
+                return
+            if path.startswith("/j/") and path.endswith("/updates") and method == "GET":
+                scope["path_params"] = {"link_id": path[len("/j/") : -len("/updates")]}
+                await self._pages.stream(scope, receive, send)
+                return
+        await self._rest(scope, receive, send)
+
+
+def _file(path: Path) -> Callable[[Request], Awaitable[Response]]:
+    async def serve(_: Request) -> Response:
+        return FileResponse(path, media_type="text/javascript", headers={"cache-control": "no-cache"})
+
+    return serve
+
+
+def create_app(settings: Settings, clock: Clock | None = None) -> ASGIApp:
+    """The service. Its parts live as long as the ASGI lifespan."""
+    clock = clock or clock_from(settings.clock)
+    engine = create_engine(settings.database_url)
+    bus = Bus(settings.redis_url)
+    journey = Journey(engine, bus, clock, settings.flushers)
+    devices = Devices(engine, clock)
+    watched = WatchedJobs(engine, bus, clock)
+    pages = CustomerPages(engine, watched, clock, secure=settings.public_url.startswith("https://"))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        running = [asyncio.create_task(journey.run()), asyncio.create_task(watched.run())]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await bus.close()
+            await engine.dispose()
+
+    app = FastAPI(title="Doorstep", lifespan=lifespan)
+    app.include_router(pairing_router(devices))
+    app.router.routes.append(Route("/t/{token}", pages.enter))
+    app.router.routes.append(Route("/j/{link_id}", pages.page))
+    app.mount("/view/styles", StaticFiles(directory=words.VIEW / "styles"))
+    for script in words.VIEW.glob("*.js"):
+        app.router.routes.append(Route(f"/view/{script.name}", _file(script)))
+
+    @app.get("/healthz")
+    async def healthy() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def ready() -> Response:
+        """The process can do its work: the store answers. Redis is only the fast lane."""
+        store, redis = await can_answer(engine), await bus.ping()
+        return JSONResponse({"store": store, "redis": redis}, status_code=200 if store else 503)
+
+    return HotPaths(FixesEndpoint(journey, devices, clock), pages, app)

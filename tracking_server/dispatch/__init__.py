@@ -1,0 +1,1 @@
+"""What dispatchers do: make jobs, assign and reassign them."""

@@ -1,0 +1,1 @@
+"""Edge in: what phones send, read into deliveries for the journey."""

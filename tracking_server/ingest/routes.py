@@ -1,0 +1,123 @@
+"""`POST /v1/fixes`, the phones' way in: plain ASGI, as it is the hottest path. `POST /v1/devices` pairs a phone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, Field
+from starlette.types import Receive, Scope, Send
+
+from tracking_server.clock import Clock
+from tracking_server.domain.fix import Verdict
+from tracking_server.group_commit import Acknowledgement, Unavailable
+from tracking_server.ingest import wire
+from tracking_server.ingest.devices import Devices
+from tracking_server.journey import Journey
+from tracking_server.store.devices import Device
+from tracking_server.store.fixes import MOST_BODY_BYTES as MOST_QUARANTINED_BYTES
+from tracking_server.store.fixes import Rejected
+from tracking_server.turn import Delivery
+
+log = structlog.get_logger()
+RETRY_AFTER_S = 5
+_encoder = msgspec.json.Encoder()
+
+
+class FixesEndpoint:
+    """Reads a body, hands the delivery to the journey, answers when it is committed.
+
+    A known phone is never refused for what it sends: it would send it again for ever.
+    """
+
+    def __init__(self, journey: Journey, devices: Devices, clock: Clock) -> None:
+        self._journey = journey
+        self._devices = devices
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        try:
+            device = await self._devices.authenticate(headers.get(b"authorization", b"").decode("latin-1"))
+            if device is None:
+                await _answer(send, 401, {"error": "unknown device key: pair this phone again"})
+                return
+            body = await _read_body(receive)
+            delivery = self._read(body, headers.get(b"content-encoding", b"").decode("latin-1"), device)
+            acknowledgement = await self._journey.accept(delivery)
+        except wire.TooLarge as error:
+            await _answer(send, 413, {"error": str(error.__doc__)})
+        except Unavailable as error:
+            await _answer(send, 503, {"error": str(error)}, retry_after_s=RETRY_AFTER_S)
+        except Disconnected:
+            return
+        else:
+            await _answer(send, 200, _acknowledged(acknowledgement, self._clock.now()))
+
+    def _read(self, body: bytes, encoding: str, device: Device) -> Delivery:
+        """A body that cannot be read is kept as it came: the phone is told that it arrived, and we can look at it."""
+        received_s = self._clock.now()
+        try:
+            return wire.read(wire.inflate(body, encoding), device, received_s)
+        except wire.Unreadable as error:
+            log.info("delivery_unreadable", device=str(device.id), reason=str(error), size=len(body))
+            rejected = Rejected(device.id, Verdict.unreadable, body[:MOST_QUARANTINED_BYTES], received_s)
+            return Delivery(device, 0, None, received_s, rejected=[rejected])
+
+
+class Disconnected(Exception):
+    """The phone hung up before its body was whole."""
+
+
+async def _read_body(receive: Receive) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > wire.MOST_BODY_BYTES:
+            raise wire.TooLarge
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def _acknowledged(acknowledgement: Acknowledgement, now_s: float) -> dict[str, Any]:
+    verdicts = {str(seq): verdict for seq, verdict in acknowledgement.verdicts.items()}
+    return {"ack": acknowledgement.ack, "verdicts": verdicts, "server_time": now_s}
+
+
+async def _answer(send: Send, status: int, body: dict[str, Any], *, retry_after_s: int | None = None) -> None:
+    data = _encoder.encode(body)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(data))]
+    if retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % retry_after_s))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": data})
+
+
+class PairingRequest(BaseModel):
+    """A phone that wants to be paired."""
+
+    code: Annotated[str, Field(min_length=8, max_length=20)]
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+def pairing_router(devices: Devices) -> APIRouter:
+    """The route by which a phone gets its key."""
+    router = APIRouter()
+
+    @router.post("/v1/devices", status_code=201)
+    async def pair(wanted: PairingRequest) -> dict[str, str]:
+        """Exchange a one-time code (at most ten minutes old) for a device key."""
+        pairing = await devices.pair(wanted.code, wanted.name)
+        if pairing is None:
+            raise HTTPException(404, "this code is unknown, used or older than ten minutes: ask for a new one")
+        return {"device": str(pairing.device_id), "technician": str(pairing.technician_id), "key": pairing.key}
+
+    return router

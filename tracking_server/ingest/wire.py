@@ -1,0 +1,203 @@
+"""The body of `POST /v1/fixes`, read with suspicion: one unreadable fix never costs its neighbours.
+
+Times are UTC seconds since 1970 on the phone's clock, the same clock as `sent_at`; the difference between `sent_at` and
+the time of receipt corrects them.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+from itertools import accumulate
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from tracking_server.domain.events import Tap, TapKind
+from tracking_server.domain.fix import Fix, Verdict, known_accuracy_m
+from tracking_server.store.devices import Device
+from tracking_server.store.fixes import Rejected
+from tracking_server.turn import Delivery
+
+MOST_BODY_BYTES = 2 * 1024 * 1024  # inflated: 10,000 fixes are about 1 MB
+MOST_FIXES = 10_000
+MOST_DEPTH = 16
+MOST_NUMBER = 2**63 - 1  # stream and seq are bigint columns
+
+
+class TooLarge(Exception):
+    """The body is larger than 2 MiB when inflated, or has more than 10,000 fixes: send less at a time."""
+
+
+class Unreadable(Exception):
+    """The body cannot be read as a delivery."""
+
+
+class WireFix(msgspec.Struct):
+    """A fix as a phone writes it."""
+
+    seq: int
+    time: float
+    lat: float
+    lon: float
+    accuracy_m: float | None = None
+    speed_mps: float | None = None
+    course_deg: float | None = None
+    altitude_m: float | None = None
+    battery_pct: float | None = None
+    mock: bool = False
+
+
+class WireTap(msgspec.Struct):
+    """A tap as a phone writes it."""
+
+    seq: int
+    time: float
+    kind: TapKind
+    job: UUID | None = None
+
+
+class WireDelivery(msgspec.Struct):
+    """A piece of one stream. Taps come first in phone time where they and fixes are of one moment."""
+
+    stream: int
+    sent_at: float | None = None
+    fixes: list[WireFix] = []
+    taps: list[WireTap] = []
+
+
+_whole = msgspec.json.Decoder(WireDelivery)
+
+
+def inflate(body: bytes, encoding: str) -> bytes:
+    """The body without its compression. Raises `TooLarge` or `Unreadable`; never holds more than the limit."""
+    if encoding in ("", "identity"):
+        return body
+    if encoding != "gzip":
+        raise Unreadable(f"content-encoding {encoding!r} is not understood; use gzip or none")
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        inflated = inflater.decompress(body, MOST_BODY_BYTES + 1)
+    except zlib.error as error:
+        raise Unreadable("the body is not gzip") from error
+    if len(inflated) > MOST_BODY_BYTES:
+        raise TooLarge
+    if not inflater.eof:
+        raise Unreadable("the gzip body is cut short")
+    return inflated
+
+
+def read(body: bytes, device: Device, received_s: float) -> Delivery:
+    """A delivery from a body. What cannot be read inside it is set apart; raises `Unreadable` when nothing can."""
+    if _depth(body) > MOST_DEPTH:
+        raise Unreadable("the body is nested too deeply")
+    try:
+        wire = _whole.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _read_piecewise(body, device, received_s)
+    if not 0 <= wire.stream <= MOST_NUMBER:
+        raise Unreadable("stream is not a positive 64-bit number")
+    if len(wire.fixes) + len(wire.taps) > MOST_FIXES:
+        raise TooLarge
+    seqs = [*(fix.seq for fix in wire.fixes), *(tap.seq for tap in wire.taps)]
+    if any(not 0 <= seq <= MOST_NUMBER for seq in seqs):
+        return _read_piecewise(body, device, received_s)
+    return _delivery(device, wire.stream, wire.sent_at, received_s, wire.fixes, wire.taps, [])
+
+
+def _depth(body: bytes) -> int:
+    """How deeply the brackets nest, at most: those inside strings count too, which no honest phone notices."""
+    brackets = body.translate(None, delete=bytes(set(range(256)) - set(b"[]{}")))
+    return max(accumulate(1 if c in b"[{" else -1 for c in brackets), default=0)
+
+
+def _read_piecewise(body: bytes, device: Device, received_s: float) -> Delivery:
+    """Item by item: NaN, missing fields and wrong types cost only the item they are in."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable("the body is not JSON") from error
+    if not isinstance(value, dict) or not _is_number(value.get("stream")):
+        raise Unreadable("the body is not an object with a stream")
+    fixes, taps = value.get("fixes", []), value.get("taps", [])
+    if not isinstance(fixes, list) or not isinstance(taps, list):
+        raise Unreadable("fixes and taps are not lists")
+    if len(fixes) + len(taps) > MOST_FIXES:
+        raise TooLarge
+    rejected: list[Rejected] = []
+    stream = value["stream"]
+    good_fixes = _convert(fixes, WireFix, device, stream, received_s, rejected)
+    good_taps = _convert(taps, WireTap, device, stream, received_s, rejected)
+    sent_s = value.get("sent_at")
+    sent_s = float(sent_s) if isinstance(sent_s, int | float) and abs(sent_s) < 1e12 else None
+    return _delivery(device, stream, sent_s, received_s, good_fixes, good_taps, rejected)
+
+
+def _convert(
+    items: list[Any], type_: type[Any], device: Device, stream: int, received_s: float, rejected: list[Rejected]
+) -> list[Any]:
+    good = []
+    for item in items:
+        seq = item.get("seq") if isinstance(item, dict) else None
+        seq = seq if _is_number(seq) else None
+        try:
+            if seq is None:
+                raise ValueError("no seq")
+            good.append(msgspec.convert(item, type_))
+        except (msgspec.ValidationError, ValueError):
+            body = json.dumps(item).encode()
+            rejected.append(Rejected(device.id, Verdict.unreadable, body, received_s, stream, seq))
+    return good
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_NUMBER
+
+
+def _delivery(
+    device: Device,
+    stream: int,
+    sent_s: float | None,
+    received_s: float,
+    fixes: Iterable[WireFix],
+    taps: Iterable[WireTap],
+    rejected: list[Rejected],
+) -> Delivery:
+    """Each number once: the first one counts. A rejected one never hides a good one."""
+    by_seq: dict[int, Fix | Tap] = {}
+    for tap in taps:
+        by_seq.setdefault(tap.seq, Tap(stream, tap.seq, tap.time, tap.kind, tap.job))
+    for fix in fixes:
+        by_seq.setdefault(fix.seq, _fix(stream, fix))
+    return Delivery(
+        device,
+        stream,
+        sent_s,
+        received_s,
+        [item for item in by_seq.values() if isinstance(item, Fix)],
+        [item for item in by_seq.values() if isinstance(item, Tap)],
+        [item for item in rejected if item.seq is None or item.seq not in by_seq],
+    )
+
+
+def _fix(stream: int, fix: WireFix) -> Fix:
+    return Fix(
+        stream,
+        fix.seq,
+        fix.time,
+        fix.lon,
+        fix.lat,
+        known_accuracy_m(fix.accuracy_m),
+        _not_negative(fix.speed_mps),
+        _not_negative(fix.course_deg),
+        fix.altitude_m,
+        _not_negative(fix.battery_pct),
+        fix.mock,
+    )
+
+
+def _not_negative(value: float | None) -> float | None:
+    """Phones say -1 when they do not know."""
+    return None if value is None or value < 0 else value

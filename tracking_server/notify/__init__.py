@@ -1,0 +1,1 @@
+"""Edge out, people not watching: messages."""

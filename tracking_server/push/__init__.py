@@ -1,0 +1,1 @@
+"""Edge out, people watching: pages and their streams of updates."""

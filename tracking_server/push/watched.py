@@ -1,0 +1,125 @@
+"""The jobs this process has viewers for, kept as fresh as the store.
+
+Updates come from the bus; every three seconds the versions are compared with the store, so that what was published into
+the void (a kill after the commit, Redis away) is shown nevertheless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tracking_server.clock import Clock
+from tracking_server.domain.updates import JobChanged, Position, Update
+from tracking_server.live.bus import Bus
+from tracking_server.store.engine import transaction, watching
+from tracking_server.store.views import JobView, read_versions, read_view
+
+log = structlog.get_logger()
+COMPARE_EVERY_S = 3.0
+
+
+@dataclass(eq=False)
+class Watched:
+    """One job with viewers. A viewer has an event and looks at `view` when it is set: latest wins, nothing queues."""
+
+    organisation_id: UUID
+    job_id: UUID
+    viewers: set[asyncio.Event] = field(default_factory=set)
+    view: JobView | None = None
+    wanted_version: int = 0
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def wake(self) -> None:
+        for viewer in self.viewers:
+            viewer.set()
+
+
+class WatchedJobs:
+    """All jobs with viewers in this process."""
+
+    def __init__(self, engine: AsyncEngine, bus: Bus, clock: Clock) -> None:
+        self._engine = engine
+        self._bus = bus
+        self._clock = clock
+        self._jobs: dict[UUID, Watched] = {}
+
+    async def run(self) -> None:
+        """Hear updates and compare versions until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._bus.listen(self.hear))
+            tasks.create_task(self._compare_forever())
+
+    @contextmanager
+    def watch(self, organisation_id: UUID, job_id: UUID) -> Iterator[tuple[Watched, asyncio.Event]]:
+        """Watch a job as one viewer; the event is set whenever there may be something new."""
+        watched = self._jobs.setdefault(job_id, Watched(organisation_id, job_id))
+        viewer = asyncio.Event()
+        watched.viewers.add(viewer)
+        try:
+            yield watched, viewer
+        finally:
+            watched.viewers.discard(viewer)
+            if not watched.viewers:
+                self._jobs.pop(job_id, None)
+
+    async def view(self, watched: Watched) -> JobView | None:
+        """The job as it is now; one read of the store per job and version, however many viewers ask."""
+        async with watched.reading:
+            if watched.view is None or watched.view.job.version < watched.wanted_version:
+                watched.view = await self.read(watched.organisation_id, watched.job_id)
+        return watched.view
+
+    async def read(self, organisation_id: UUID, job_id: UUID) -> JobView | None:
+        """A job's view straight from the store."""
+        async with transaction(self._engine, organisation_id) as connection:
+            return await read_view(connection, organisation_id, job_id, self._clock.now())
+
+    def hear(self, update: Update) -> None:
+        """Take one update from the bus."""
+        if isinstance(update, JobChanged):
+            watched = self._jobs.get(update.job_id)
+            if watched is not None and update.version > watched.wanted_version:
+                watched.wanted_version = update.version
+                watched.wake()
+        else:
+            for watched in self._jobs.values():
+                _move(watched, update)
+
+    async def _compare_forever(self) -> None:
+        while True:
+            await asyncio.sleep(COMPARE_EVERY_S)
+            try:
+                await self._compare()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("versions_not_compared", error=type(error).__name__)
+
+    async def _compare(self) -> None:
+        if not self._jobs:
+            return
+        async with watching(self._engine) as connection:
+            versions = await read_versions(connection, list(self._jobs))
+        for job_id, (version, technician_version) in versions.items():
+            watched = self._jobs.get(job_id)
+            if watched is None or watched.view is None:
+                continue
+            if version > watched.view.job.version or technician_version > watched.view.technician_version:
+                watched.view = None
+                watched.wanted_version = max(version, watched.wanted_version)
+                watched.wake()
+
+
+def _move(watched: Watched, position: Position) -> None:
+    view = watched.view
+    if view is None or view.technician is None or view.technician.id != position.technician_id:
+        return
+    if position.version > view.technician_version:
+        watched.view = replace(view, technician_version=position.version, position=position)
+        watched.wake()
