@@ -1,0 +1,78 @@
+"""One technician, one job, one customer, through the real service over HTTP."""
+
+from __future__ import annotations
+
+import httpx
+
+from tests.support.firm import Firm, drive_north_to_door
+from tests.support.rows import count
+from tests.support.server import page_stream, send
+from tracking_server.domain.events import TapKind
+
+
+async def test_a_customer_sees_the_drive_and_the_arrival(client: httpx.AsyncClient, firm: Firm, now_s: float) -> None:
+    """From the link to the door: the position only while the technician drives, the arrival at its own time."""
+    phone = await firm.phone("Ana Sousa")
+    job_id = await firm.job(phone.device.technician_id)
+    start_s = now_s - 290  # the drive ends now
+    entered = await client.get(f"/t/{await firm.link(job_id)}")
+    assert entered.status_code == 303
+    link_id = entered.headers["location"].removeprefix("/j/")
+    assert "Your visit is booked" in (await client.get(f"/j/{link_id}")).text
+
+    async with page_stream(client, link_id) as page:
+        await page.until("Your visit is booked")
+        taps = [phone.tap(start_s - 2, TapKind.shift_start)]
+        assert (await send(client, phone, phone.delivery(now_s, taps=taps))).json()["ack"] == [[1, 1]]
+        await page.until("Ana Sousa comes to you today")
+        assert page.positions == []
+
+        taps = [phone.tap(start_s - 1, TapKind.en_route, job_id)]
+        await send(client, phone, phone.delivery(now_s, taps=taps))
+        await page.until("is on the way to you")
+
+        drive = drive_north_to_door(phone, start_s)
+        moving = [fix for fix in drive if fix.speed_mps]
+        answer = await send(client, phone, phone.delivery(now_s, moving))
+        assert answer.json()["verdicts"] == {}
+        await page.until("arriving now")
+        await send(client, phone, phone.delivery(now_s, drive[len(moving) :]))
+        await page.until("is at your door")
+        seen = len(page.positions)
+        assert seen >= 1
+
+        taps = [phone.tap(drive[-1].time_s + 1, TapKind.start, job_id)]
+        await send(client, phone, phone.delivery(now_s, taps=taps))
+        await page.until("is at work")
+        taps = [phone.tap(drive[-1].time_s + 2, TapKind.done, job_id)]
+        await send(client, phone, phone.delivery(now_s, taps=taps))
+        await page.until("The work is done")
+
+        assert len(page.positions) == seen, "no position outside the drive"
+        assert (await client.get(f"/j/{link_id}")).text.count(page.status.strip()) == 1, "updates = fresh page"
+    assert await count(firm, "fix") == len(drive)
+
+
+async def test_an_unknown_link_and_a_foreign_cookie_open_nothing(client: httpx.AsyncClient, firm: Firm) -> None:
+    """410 with the same bytes, whether the link never was, is somebody else's, or comes without its cookie."""
+    phone = await firm.phone()
+    token = await firm.link(await firm.job(phone.device.technician_id))
+    link_id = (await client.get(f"/t/{token}")).headers["location"].removeprefix("/j/")
+    client.cookies.clear()
+    without_cookie = await client.get(f"/j/{link_id}")
+    unknown_token = await client.get(f"/t/{token[:-1]}x")
+    unknown_link = await client.get("/j/00000000000000000000000000000000")
+    assert {answer.status_code for answer in (without_cookie, unknown_token, unknown_link)} == {410}
+    assert without_cookie.content == unknown_token.content == unknown_link.content
+
+
+async def test_a_phone_is_paired_once_by_its_code(client: httpx.AsyncClient, firm: Firm) -> None:
+    """A code gives one key; the key sends fixes; the code is then used up."""
+    code = await firm.pairing_code()
+    paired = await client.post("/v1/devices", json={"code": f"{code[:4]}-{code[4:]}".lower(), "name": "Ana's phone"})
+    assert paired.status_code == 201
+    key = paired.json()["key"]
+    body = {"stream": 20_000 << 20, "fixes": []}
+    assert (await client.post("/v1/fixes", json=body, headers={"authorization": f"Bearer {key}"})).status_code == 200
+    assert (await client.post("/v1/fixes", json=body, headers={"authorization": f"Bearer {key}x"})).status_code == 401
+    assert (await client.post("/v1/devices", json={"code": code, "name": "thief"})).status_code == 404
