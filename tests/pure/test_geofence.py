@@ -199,7 +199,7 @@ def test_accuracy_reaches_out_up_to_75_m() -> None:
 
 def test_jitter_does_not_arrive_twice() -> None:
     """After the arrival fixes wander out of the fence and in again for an hour, and one is reflected far away."""
-    rng = random.Random(4)  # noqa: S311 - noise, not secrets
+    rng = random.Random(4)
     wander = [(130 + 10 * i, rng.gauss(0, 40), rng.gauss(0, 40)) for i in range(360)]
     wander[200] = (wander[200][0], 300.0, 200.0)
     _, sightings = judge(fixes([*APPROACH, *stand(130, 300, 0), *wander[20:]]))

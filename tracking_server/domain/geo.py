@@ -51,7 +51,7 @@ class Plane:
     """A local map in metres, x to the east and y to the north of an origin.
 
     It is the plane that touches the ellipsoid at the origin, so distances in it are right to 1 cm within 10 km of the
-    origin. Farther away only the distance from the origin is kept, to 2 % and never folding back, so that a place on
+    origin. Farther away only the distance from the origin is kept, to 5 % and never folding back, so that a place on
     the other side of the earth is not taken for a near one. At a pole, east is 90 degrees from the origin's longitude.
     """
 
