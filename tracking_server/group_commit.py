@@ -11,23 +11,17 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from uuid import UUID
 
-import psycopg
 import structlog
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from tracking_server.domain.checkpoint import Ranges
 from tracking_server.outcome import Outdated
+from tracking_server.store.engine import Contended, Unavailable
 from tracking_server.turn import Delivery
 
 log = structlog.get_logger()
 MOST_FIXES_PER_FLUSH = 5_000  # a transaction of about a tenth of a second
 MOST_WAITING = 50_000  # fixes in memory before phones are asked to come back later: some 50 MB
 ATTEMPTS = 3
-
-
-class Unavailable(Exception):
-    """The store cannot take it now: nothing was acknowledged, send it again in a few seconds."""
 
 
 class Care(Enum):
@@ -165,16 +159,6 @@ class GroupCommit:
         for attempt in range(ATTEMPTS):
             try:
                 return await self._flush(deliveries, care)
-            except Outdated:
-                log.info("flush_outdated", attempt=attempt)
-            except DBAPIError as error:
-                if not isinstance(error.orig, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
-                    if isinstance(error, OperationalError | InterfaceError):
-                        raise Unavailable(f"the store is not available: {error.orig}") from error
-                    raise
-                log.info("flush_deadlock", attempt=attempt)
-            except psycopg.OperationalError as error:
-                raise Unavailable(f"the store is not available: {error}") from error
-            except (PoolTimeoutError, OSError) as error:
-                raise Unavailable(f"the store is not available: {error}") from error
+            except (Outdated, Contended) as error:
+                log.info("flush_again", attempt=attempt, why=type(error).__name__)
         raise Unavailable("the store is too contended")

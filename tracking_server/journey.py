@@ -7,6 +7,7 @@ COMMIT. What follows the answer may be lost in a crash: viewers find it again by
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from tracking_server.group_commit import Acknowledgement, Care, GroupCommit
 from tracking_server.live.bus import Bus
 from tracking_server.store import fixes as fix_store
 from tracking_server.store import people
-from tracking_server.store.engine import set_organisation
+from tracking_server.store.engine import begin, set_organisation
 from tracking_server.store.memory import Memory, Technician
 from tracking_server.turn import Delivery, Turn
 
@@ -58,7 +59,7 @@ class Journey:
         after: list[Technician] = []
         updates: list[Update] = []
         try:
-            async with self._engine.begin() as connection:
+            async with begin(self._engine) as connection:
                 for organisation_id, group in _by_organisation(deliveries):
                     await set_organisation(connection, organisation_id)
                     turns |= await self._judge(connection, organisation_id, group, now_s)
@@ -85,7 +86,9 @@ class Journey:
         turns = {id_: Turn.of(technician, now_s) for id_, technician in technicians.items()}
         for delivery in deliveries:
             turn = turns[delivery.device.technician_id]
-            new_taps = await fix_store.insert_taps(connection, delivery.device, delivery.taps, delivery.received_s)
+            new_taps = await fix_store.insert_taps(
+                connection, delivery.device, delivery.taps_on_our_clock(), delivery.received_s
+            )
             turn.take(delivery, new_taps)
         return turns
 
@@ -103,7 +106,7 @@ async def _store(connection: AsyncConnection, turns: dict[UUID, Turn], care: Car
             try:
                 async with connection.begin_nested():
                     await fix_store.insert_fixes(connection, [row])
-            except (psycopg.DataError, psycopg.IntegrityError) as error:
+            except (psycopg.DataError, psycopg.IntegrityError, ArithmeticError, ValueError, struct.error) as error:
                 log.warning("fix_refused", device=str(row.device_id), seq=row.fix.seq, error=str(error))
                 turn.refuse(row)
 
@@ -118,6 +121,7 @@ async def _assess(connection: AsyncConnection, turn: Turn, care: Care, updates: 
     if care is Care.unjudged:
         return turn.after(None)
     assessment = turn.assess(await read_lane(connection, turn))
+    await fix_store.mark_taps(connection, turn.ineffective_taps(assessment))
     before = {job.id: job for job in technician.jobs}
     actor = f"technician:{technician.id}"
     changes = await outcome.apply(connection, organisation_id, before, assessment, actor=actor, now_s=turn.now_s)
@@ -155,7 +159,7 @@ def _position(technician: Technician, fix: Fix) -> Position:
 
 
 def _acknowledge(delivery: Delivery, turn: Turn) -> Acknowledgement:
-    return Acknowledgement(merge((), delivery.numbers), turn.verdicts[id(delivery)])
+    return Acknowledgement(merge((), delivery.numbers), turn.answer(delivery))
 
 
 def _by_organisation(deliveries: Sequence[Delivery]) -> Iterator[tuple[UUID, list[Delivery]]]:

@@ -41,6 +41,8 @@ async def apply(
     for job in sorted(changed, key=_leaving_first):
         if not await job_store.save_job(connection, organisation_id, before[job.id], job):
             raise Outdated(f"job {job.id} is not at version {before[job.id].version} any more")
+        if job.promised is not None and job.promise > before[job.id].promise:
+            await job_store.insert_promise(connection, organisation_id, job.id, job.promise, job.promised, now_s)
     happened = [(item.before, item.after, item.event) for item in assessment.happenings]
     await job_store.insert_events(connection, organisation_id, happened, actor, now_s)
     await owe_messages(connection, organisation_id, assessment.happenings, now_s)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tracking_server.domain.assess import Assessment, assess
 from tracking_server.domain.checkpoint import Advance, Checkpoint, receive
-from tracking_server.domain.events import SHIFT_TAPS, Tap
+from tracking_server.domain.events import SHIFT_TAPS, Tap, TapVerdict
 from tracking_server.domain.fix import QUARANTINE_TABLE, Fix, Judgement, Verdict, judge, skew_s
 from tracking_server.domain.job import Job
 from tracking_server.domain.shift import Shift, after_taps
@@ -33,6 +33,10 @@ class Delivery:
     @property
     def skew_s(self) -> float:
         return skew_s(self.sent_s, self.received_s)
+
+    def taps_on_our_clock(self) -> list[Tap]:
+        """The taps with corrected times; none is made after its receipt, whatever the phone's clock says."""
+        return [replace(tap, time_s=min(tap.time_s + self.skew_s, self.received_s)) for tap in self.taps]
 
     @property
     def numbers(self) -> list[int]:
@@ -59,12 +63,12 @@ class Turn:
     now_s: float
     checkpoint: Checkpoint
     shifts: list[Shift]
-    taps: list[Tap] = field(default_factory=list)
+    taps: list[tuple[Device, Tap]] = field(default_factory=list)
     rows: list[FixRow] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     cleared: list[tuple[UUID, Fix]] = field(default_factory=list)
     lanes: list[Lane] = field(default_factory=list)
-    verdicts: dict[int, dict[int, str]] = field(default_factory=dict)  # by delivery, then by number
+    verdicts: dict[tuple[UUID, int], dict[int, str]] = field(default_factory=dict)  # by device and stream, then number
 
     @classmethod
     def of(cls, technician: Technician, now_s: float) -> Turn:
@@ -73,9 +77,8 @@ class Turn:
     def take(self, delivery: Delivery, new_taps: set[tuple[int, int]]) -> None:
         """Judge one delivery. Only taps that were not stored before have an effect."""
         skew = delivery.skew_s
-        taps = [replace(tap, time_s=tap.time_s + skew) for tap in delivery.taps]
-        taps = [tap for tap in taps if (tap.stream, tap.seq) in new_taps]
-        self.taps += taps
+        taps = [tap for tap in delivery.taps_on_our_clock() if (tap.stream, tap.seq) in new_taps]
+        self.taps += [(delivery.device, tap) for tap in taps]
         self.shifts = after_taps(self.shifts, taps)
         fixes = [replace(fix, time_s=fix.time_s + skew) for fix in delivery.fixes] if skew else list(delivery.fixes)
         judgement = judge(
@@ -100,7 +103,10 @@ class Turn:
         self.rejected += delivery.rejected
         answers = {seq: verdict.value for seq, verdict in judgement.verdicts.items()}
         answers |= {item.seq: item.reason.value for item in delivery.rejected if item.seq is not None}
-        self.verdicts[id(delivery)] = answers
+        self.verdicts[delivery.device.id, delivery.stream] = {
+            **self.verdicts.get((delivery.device.id, delivery.stream), {}),
+            **answers,
+        }
 
     def _follow(self, delivery: Delivery, judgement: Judgement) -> None:
         """Move the checkpoint: the position to the newest trusted fix, the order lane as far as there is no gap."""
@@ -124,8 +130,7 @@ class Turn:
         self.rejected.append(reject(row.device_id, Verdict.refused, row.fix, row.received_s))
         for lane in self.lanes:
             lane.fixes = [fix for fix in lane.fixes if fix is not row.fix]
-        for answers in self.verdicts.values():
-            answers[row.fix.seq] = Verdict.refused.value
+        self.verdicts[row.device_id, row.fix.stream][row.fix.seq] = Verdict.refused.value
 
     def begun_or_changed_shifts(self) -> list[Shift]:
         """The shifts to write."""
@@ -133,9 +138,25 @@ class Turn:
 
     def assess(self, lane: Sequence[Fix]) -> Assessment:
         """What the taps and the fixes that may be judged come to."""
-        taps = [tap for tap in self.taps if tap.kind not in SHIFT_TAPS]
+        taps = [tap for _, tap in self.taps if tap.kind not in SHIFT_TAPS]
         shift_changed = bool(self.begun_or_changed_shifts())
         return assess(self.checkpoint, self.technician.jobs, taps, lane, self.now_s, shift_changed=shift_changed)
+
+    def ineffective_taps(self, assessment: Assessment) -> list[tuple[Device, Tap, TapVerdict]]:
+        """The taps that changed nothing, which their phone is told as well."""
+        found = []
+        for device, tap in self.taps:
+            verdict = assessment.tap_verdicts.get((tap.stream, tap.seq))
+            if verdict is not None:
+                self.verdicts[device.id, tap.stream][tap.seq] = verdict.value
+                found.append((device, tap, verdict))
+        return found
+
+    def answer(self, delivery: Delivery) -> dict[int, str]:
+        """The verdicts on what this delivery brought."""
+        own = set(delivery.numbers)
+        verdicts = self.verdicts[delivery.device.id, delivery.stream]
+        return {seq: verdict for seq, verdict in verdicts.items() if seq in own}
 
     def after(self, assessment: Assessment | None) -> Technician:
         """The technician as this turn leaves them."""

@@ -12,7 +12,7 @@ from tracking_server.domain.assess import Assessment, touch_neighbours
 from tracking_server.domain.checkpoint import Checkpoint
 from tracking_server.domain.events import Cause, Event, EventKind
 from tracking_server.domain.geofence import Geofence
-from tracking_server.domain.job import Job
+from tracking_server.domain.job import Job, late_at_s
 from tracking_server.domain.updates import JobChanged
 from tracking_server.store import jobs as job_store
 from tracking_server.store import people
@@ -56,10 +56,10 @@ async def create_job(
     )
     if new.promised is None:
         return draft
-    await job_store.insert_promise(connection, organisation_id, draft.id, 1, new.promised, now_s)
     assessment = Assessment(Checkpoint(), {draft.id: draft})
     assessment.happen(draft, Event(EventKind.scheduled, now_s, Cause.dispatcher))
     scheduled = replace(assessment.jobs[draft.id], promise=1, promised=new.promised)
+    scheduled = replace(scheduled, due_s=late_at_s(scheduled))
     assessment.jobs[draft.id] = scheduled
     await outcome.apply(connection, organisation_id, {draft.id: draft}, assessment, actor=actor, now_s=now_s)
     return scheduled

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from tracking_server.domain import eta, geofence
 from tracking_server.domain.checkpoint import Checkpoint, Stay
-from tracking_server.domain.events import EVENT_OF_TAP, SHIFT_TAPS, Cause, Event, EventKind, Tap
+from tracking_server.domain.events import EVENT_OF_TAP, SHIFT_TAPS, Cause, Event, EventKind, Tap, TapVerdict
 from tracking_server.domain.fix import Fix
 from tracking_server.domain.geo import distance_m
 from tracking_server.domain.geofence import Presence
-from tracking_server.domain.job import ON_SITE, OPEN, Job, State, advance, next_stop, stops_before
+from tracking_server.domain.job import ON_SITE, OPEN, Job, State, advance, is_late, late_at_s, next_stop, stops_before
 
 ETA_EVERY_S = 20.0
 ARRIVING_WITHIN_S = 300.0  # five minutes
@@ -30,12 +30,12 @@ class Happening:
 
 @dataclass(slots=True)
 class Assessment:
-    """What one technician's batch came to. `tap_verdicts` names the taps that changed nothing."""
+    """What one technician's batch came to. `tap_verdicts` names, by stream and seq, the taps that changed nothing."""
 
     checkpoint: Checkpoint
     jobs: dict[UUID, Job]
     happenings: list[Happening] = field(default_factory=list)
-    tap_verdicts: dict[int, str] = field(default_factory=dict)
+    tap_verdicts: dict[tuple[int, int], TapVerdict] = field(default_factory=dict)
 
     def happen(self, job: Job, event: Event) -> bool:
         """Let an event happen to a job if it can; says whether it did."""
@@ -81,7 +81,7 @@ def assess(
     _judge_places(assessment, rest)
     if assessment.checkpoint.position is not None:
         _judge_eta(assessment, assessment.checkpoint.position, now_s, correction)
-    return _finish(assessment, jobs, shift_changed=shift_changed)
+    return _finish(assessment, jobs, now_s, shift_changed=shift_changed)
 
 
 def pass_time(checkpoint: Checkpoint, jobs: Collection[Job], fixes: Sequence[Fix], now_s: float) -> Assessment:
@@ -94,7 +94,7 @@ def pass_time(checkpoint: Checkpoint, jobs: Collection[Job], fixes: Sequence[Fix
             presence, sightings = geofence.tick(job.geofence, presence, now_s)
             assessment.remember(job, presence)
             _apply_sightings(assessment, job.id, sightings, Cause.clock)
-    return _finish(assessment, jobs, shift_changed=False)
+    return _finish(assessment, jobs, now_s, shift_changed=False)
 
 
 def _judge_places(assessment: Assessment, fixes: Sequence[Fix]) -> None:
@@ -140,13 +140,13 @@ def _apply_tap(assessment: Assessment, tap: Tap) -> None:
         return
     job = assessment.jobs.get(tap.job_id) if tap.job_id else None
     if job is None:
-        assessment.tap_verdicts[tap.seq] = "not_yours"
+        assessment.tap_verdicts[tap.stream, tap.seq] = TapVerdict.not_yours
         return
     event = Event(EVENT_OF_TAP[tap.kind], tap.time_s, Cause.tap, {"stream": tap.stream, "seq": tap.seq})
     if event.kind is EventKind.en_route:
         _leave_other_drive(assessment, job, event)
     if not assessment.happen(job, event):
-        assessment.tap_verdicts[tap.seq] = "not_now"
+        assessment.tap_verdicts[tap.stream, tap.seq] = TapVerdict.not_now
         return
     presence = assessment.presence(job) or Presence()
     if event.kind is EventKind.arrived:
@@ -185,14 +185,20 @@ def _judge_eta(assessment: Assessment, position: Fix, now_s: float, correction: 
         assessment.happen(job, Event(EventKind.arriving, position.time_s, Cause.eta, evidence))
 
 
-def _finish(assessment: Assessment, before: Collection[Job], *, shift_changed: bool) -> Assessment:
+def _finish(assessment: Assessment, before: Collection[Job], now_s: float, *, shift_changed: bool) -> Assessment:
+    for job in list(assessment.jobs.values()):
+        if is_late(job, now_s):
+            evidence = {"promised": job.promised, "likely_s": job.eta.likely_s if job.eta else None}
+            assessment.happen(job, Event(EventKind.delayed, now_s, Cause.clock, evidence))
     touch_neighbours(assessment, before, shift_changed=shift_changed)
     _forget_stays(assessment)
-    for job in _watched(assessment):
-        presence = assessment.presence(job)
+    watched = {job.id for job in _watched(assessment)}
+    for job in list(assessment.jobs.values()):
+        presence = assessment.presence(job) if job.id in watched else None
         times = [
             geofence.due_s(presence) if presence is not None else None,
             assessment.checkpoint.gap_due_s if job.state in OPEN else None,
+            late_at_s(job),
         ]
         due_s = min((at_s for at_s in times if at_s is not None), default=None)
         if job.due_s != due_s:
@@ -208,7 +214,9 @@ def touch_neighbours(assessment: Assessment, before: Collection[Job], *, shift_c
     for job in before:
         now = assessment.jobs[job.id]
         moved_up = stops_before(job, before) != stops_before(now, after)
-        if now.version == job.version and now.state in OPEN and (shift_changed or moved_up):
+        if moved_up and now.state is State.assigned and stops_before(now, after) == 0:
+            assessment.happen(now, Event(EventKind.next_up, assessment.happenings[-1].event.at_s, Cause.tap))
+        elif now.version == job.version and now.state in OPEN and (shift_changed or moved_up):
             assessment.jobs[job.id] = replace(now, version=now.version + 1)
 
 

@@ -25,6 +25,7 @@ class EventKind(StrEnum):
     undone = "undone"
     promised = "promised"
     delayed = "delayed"
+    next_up = "next_up"
 
 
 class Cause(StrEnum):
@@ -61,6 +62,13 @@ class TapKind(StrEnum):
     done = "done"
     no_access = "no_access"
     undo = "undo"
+
+
+class TapVerdict(StrEnum):
+    """Why a tap changed nothing. It is kept all the same."""
+
+    not_yours = "not_yours"  # the job is somebody else's now, or there is none
+    not_now = "not_now"  # the job's state does not allow it: it happened already, or cannot
 
 
 SHIFT_TAPS = frozenset({TapKind.shift_start, TapKind.shift_end, TapKind.break_start, TapKind.break_end})

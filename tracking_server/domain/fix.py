@@ -75,11 +75,6 @@ def skew_s(sent_s: float | None, received_s: float) -> float:
     return received_s - sent_s
 
 
-def known_accuracy_m(accuracy_m: float | None) -> float | None:
-    """Zero and negative accuracies mean unknown: phones send them when they do not know."""
-    return accuracy_m if accuracy_m is not None and accuracy_m > 0 else None
-
-
 def judge_alone(fix: Fix, skew_s: float, received_s: float, shifts: Iterable[Shift]) -> Verdict | None:
     """What one fix says about itself, without its neighbours."""
     if not (abs(fix.lat) <= 90 and abs(fix.lon) <= 180) or (fix.lat == 0 and fix.lon == 0):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
-from tracking_server.domain.eta import Window
+from tracking_server.domain.eta import Window, round_outward
 from tracking_server.domain.events import Event, EventKind
 from tracking_server.domain.geofence import Geofence
 
@@ -29,6 +29,8 @@ class State(StrEnum):
 S = State
 OPEN = frozenset({S.assigned, S.en_route, S.arrived, S.in_progress})
 ON_SITE = frozenset({S.arrived, S.in_progress})
+WAITED_FOR = frozenset({S.scheduled, S.assigned, S.en_route})
+LATE_AFTER_S = 600.0  # past the promised window; below it a call would worry more than it helps
 
 # event -> (states it may happen in, state it leads to; None: the state stays)
 TRANSITIONS: dict[EventKind, tuple[frozenset[State], State | None]] = {
@@ -44,7 +46,8 @@ TRANSITIONS: dict[EventKind, tuple[frozenset[State], State | None]] = {
     EventKind.cancelled: (frozenset({S.draft, S.scheduled, S.assigned, S.en_route, S.arrived}), S.cancelled),
     EventKind.departed: (frozenset({S.arrived, S.in_progress, S.completed, S.no_access}), None),
     EventKind.promised: (frozenset(S) - {S.completed, S.cancelled, S.no_access}, None),
-    EventKind.delayed: (frozenset({S.scheduled, S.assigned, S.en_route}), None),
+    EventKind.delayed: (WAITED_FOR, None),
+    EventKind.next_up: (frozenset({S.assigned}), None),
 }
 UNDOABLE = frozenset({S.en_route, S.arrived, S.in_progress, S.completed, S.no_access})
 
@@ -63,6 +66,7 @@ class Job:
     visit: int = 1
     assignment: int = 0
     promise: int = 0
+    late_promise: int = 0
     promised: tuple[float, float] | None = None
     assigned_at_s: float | None = None
     en_route_at_s: float | None = None
@@ -93,6 +97,8 @@ def _stamp(job: Job, event: Event) -> Job:
     at_s = event.at_s
     match event.kind:
         case EventKind.assigned | EventKind.reassigned:
+            begun = job.en_route_at_s is not None or job.arriving_at_s is not None or job.arrived_at_s is not None
+            job = replace(job, visit=job.visit + 1 if begun else job.visit)
             return _forget_drive(replace(job, assigned_at_s=at_s, assignment=job.assignment + 1, previous_state=None))
         case EventKind.en_route:
             return replace(job, en_route_at_s=at_s)
@@ -102,6 +108,8 @@ def _stamp(job: Job, event: Event) -> Job:
             return replace(job, arrived_at_s=at_s)
         case EventKind.started:
             return replace(job, started_at_s=at_s, arrived_at_s=job.arrived_at_s or at_s)
+        case EventKind.delayed:
+            return _promise_anew(job)
         case EventKind.completed | EventKind.no_access | EventKind.cancelled:
             return replace(job, ended_at_s=at_s)
     return job
@@ -113,18 +121,41 @@ def _forget_drive(job: Job) -> Job:
     )
 
 
+def _promise_anew(job: Job) -> Job:
+    """A broken promise is followed by the window that is now believed in, where there is one."""
+    job = replace(job, late_promise=job.promise)
+    if job.eta is None:
+        return job
+    window = round_outward(job.eta)
+    return replace(job, promise=job.promise + 1, promised=(window.earliest_s, window.latest_s))
+
+
+def late_at_s(job: Job) -> float | None:
+    """When this job is late if nobody came by then; None when nothing is promised or its lateness was told."""
+    if job.promised is None or job.late_promise >= job.promise or job.state not in WAITED_FOR:
+        return None
+    return job.promised[1] + LATE_AFTER_S
+
+
+def is_late(job: Job, now_s: float) -> bool:
+    """Whether the promise is broken: by the clock, or by the time the technician is expected."""
+    late_s = late_at_s(job)
+    return late_s is not None and (now_s >= late_s or (job.eta is not None and job.eta.likely_s >= late_s))
+
+
 def _undo(job: Job) -> Job | None:
-    """Take the last step back. What is told again after an undone arrival or completion belongs to a new visit."""
+    """Take the last step back. What was told of it may be told again, of a new visit."""
     if job.state not in UNDOABLE or job.previous_state is None:
         return None
     undone = replace(job, state=job.previous_state, previous_state=None, version=job.version + 1)
     match job.state:
         case State.en_route:
-            return _forget_drive(undone)
+            return _forget_drive(replace(undone, visit=job.visit + 1))
         case State.arrived:
             return replace(undone, arrived_at_s=None, arriving_at_s=None, visit=job.visit + 1)
         case State.in_progress:
-            return replace(undone, started_at_s=None)
+            arrived_at_s = job.arrived_at_s if undone.state is State.arrived else None
+            return replace(undone, started_at_s=None, arrived_at_s=arrived_at_s)
         case State.completed:
             return replace(undone, ended_at_s=None, visit=job.visit + 1)
     return replace(undone, ended_at_s=None)

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 STATEMENT_TIMEOUT_MS = 5_000
@@ -35,18 +37,46 @@ async def set_organisation(connection: AsyncConnection, organisation_id: UUID) -
     )
 
 
+class Unavailable(Exception):
+    """The store cannot take it now: nothing was kept, send it again in a few seconds."""
+
+
+class Contended(Exception):
+    """Two transactions stood in each other's way and this one gave in: try again at once."""
+
+
+@asynccontextmanager
+async def begin(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that sees no organisation yet and commits when the block ends well.
+
+    Raises `Unavailable` when the store is away, full, too slow or has no connection free, `Contended` after a deadlock.
+    """
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except (DBAPIError, psycopg.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+            raise Contended from error
+        if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+            raise Unavailable(f"the store is not available: {str(cause).splitlines()[0]}") from error
+        raise
+    except (PoolTimeoutError, OSError) as error:
+        raise Unavailable(f"the store is not available: {error}") from error
+
+
 @asynccontextmanager
 async def transaction(engine: AsyncEngine, organisation_id: UUID) -> AsyncIterator[AsyncConnection]:
-    """A transaction that sees one organisation and commits when the block ends well."""
-    async with engine.begin() as connection:
+    """A transaction that sees one organisation; raises as `begin`."""
+    async with begin(engine) as connection:
         await set_organisation(connection, organisation_id)
         yield connection
 
 
 @asynccontextmanager
 async def watching(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A transaction that sees ids, versions and due times of every organisation, and nothing else."""
-    async with engine.begin() as connection:
+    """A transaction that sees ids, versions and due times of every organisation, no more; raises as `begin`."""
+    async with begin(engine) as connection:
         await connection.execute(sa.text("SET LOCAL ROLE doorstep_watch"))
         yield connection
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracking_server.domain.events import Tap
+from tracking_server.domain.events import Tap, TapVerdict
 from tracking_server.domain.fix import Fix, Verdict
 from tracking_server.store import packing
 from tracking_server.store.devices import Device
@@ -176,6 +176,21 @@ async def insert_taps(
     statement = insert(tap_table).values(values).on_conflict_do_nothing()
     rows = await connection.execute(statement.returning(tap_table.c.stream, tap_table.c.seq))
     return {(stream, seq) for stream, seq in rows}
+
+
+async def mark_taps(connection: AsyncConnection, taps: Iterable[tuple[Device, Tap, TapVerdict]]) -> None:
+    """Note why taps changed nothing."""
+    for device, tap, verdict in taps:
+        await connection.execute(
+            tap_table.update()
+            .where(
+                tap_table.c.organisation_id == device.organisation_id,
+                tap_table.c.device_id == device.id,
+                tap_table.c.stream == tap.stream,
+                tap_table.c.seq == tap.seq,
+            )
+            .values(verdict=verdict.value)
+        )
 
 
 async def quarantine(connection: AsyncConnection, organisation_id: UUID, rejected: Iterable[Rejected]) -> None:

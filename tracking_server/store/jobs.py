@@ -75,6 +75,7 @@ def _job(row: sa.Row[Any]) -> Job:
         visit=row.visit,
         assignment=row.assignment,
         promise=row.promise,
+        late_promise=row.late_promise,
         promised=(row.earliest.timestamp(), row.latest.timestamp()) if row.earliest else None,
         assigned_at_s=to_seconds(row.assigned_at),
         en_route_at_s=to_seconds(row.en_route_at),
@@ -117,6 +118,25 @@ async def newest_jobs(connection: AsyncConnection, organisation_id: UUID, most: 
         .limit(most)
     )
     return [dict(row._mapping) for row in rows]
+
+
+async def due_jobs(connection: AsyncConnection, now_s: float, most: int) -> list[tuple[UUID, UUID | None, list[UUID]]]:
+    """Whose time has come, in every organisation (a `watching` transaction): organisation, technician, jobs."""
+    rows = await connection.execute(
+        sa.select(job.c.organisation_id, job.c.technician_id, sa.func.array_agg(job.c.id))
+        .where(job.c.due_at <= to_time(now_s))
+        .group_by(job.c.organisation_id, job.c.technician_id)
+        .order_by(sa.func.min(job.c.due_at))
+        .limit(most)
+    )
+    return [(organisation_id, technician_id, list(ids)) for organisation_id, technician_id, ids in rows]
+
+
+async def clear_due(connection: AsyncConnection, organisation_id: UUID, job_ids: Iterable[UUID]) -> None:
+    """Time brings nothing more to these jobs: they are over."""
+    await connection.execute(
+        job.update().where(job.c.organisation_id == organisation_id, job.c.id.in_(list(job_ids))).values(due_at=None)
+    )
 
 
 async def insert_job(
@@ -173,6 +193,7 @@ async def save_job(connection: AsyncConnection, organisation_id: UUID, before: J
             visit=after.visit,
             assignment=after.assignment,
             promise=after.promise,
+            late_promise=after.late_promise,
             assigned_at=to_time(after.assigned_at_s),
             en_route_at=to_time(after.en_route_at_s),
             arriving_at=to_time(after.arriving_at_s),

@@ -20,18 +20,18 @@ def attach_partitions(connection: sa.Connection, today: date | None = None) -> l
     The day comes from the real calendar: partitions are a matter of storage, not of the service's clock.
     """
     today = today or datetime.now(UTC).date()
-    existing = {
-        str(name)
-        for (name,) in connection.execute(
-            sa.text("SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
-                    "WHERE i.inhparent = 'fix'::regclass")
-        )
-    }  # fmt: skip
+    existing = partition_names(connection)
     days = [today + timedelta(days=n) for n in range(-DAYS_BEHIND, DAYS_AHEAD + 1)]
     missing = [day for day in days if partition_name(day) not in existing]
     for day in missing:
         _attach(connection, day)
     return [partition_name(day) for day in missing]
+
+
+def partition_names(connection: sa.Connection) -> set[str]:
+    """The partitions that are attached now."""
+    query = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'fix'::regclass"
+    return set(connection.scalars(sa.text(query)))
 
 
 def partition_name(day: date) -> str:

@@ -142,6 +142,7 @@ job = Table(
     Column("visit", Integer, nullable=False, server_default=text("1")),
     Column("assignment", Integer, nullable=False, server_default=text("0")),
     Column("promise", Integer, nullable=False, server_default=text("0")),
+    Column("late_promise", Integer, nullable=False, server_default=text("0")),
     _time("assigned_at"),
     _time("en_route_at"),
     _time("arriving_at"),

@@ -76,15 +76,12 @@ async def read_view(connection: AsyncConnection, organisation_id: UUID, job_id: 
     job = await read_job(connection, organisation_id, job_id)
     if job is None:
         return None
-    firm = (
-        await connection.execute(
-            sa.select(organisation.c.name, organisation.c.office_phone, job_table.c.title, job_table.c.time_zone).where(
-                organisation.c.id == organisation_id,
-                job_table.c.organisation_id == organisation_id,
-                job_table.c.id == job_id,
-            )
-        )
-    ).one()
+    statement = (
+        sa.select(organisation.c.name, organisation.c.office_phone, job_table.c.title, job_table.c.time_zone)
+        .join(job_table, job_table.c.organisation_id == organisation.c.id)
+        .where(organisation.c.id == organisation_id, job_table.c.id == job_id)
+    )
+    firm = (await connection.execute(statement)).one()
     card: TechnicianCard | None = None
     version, position, shift = 0, None, None
     stops: tuple[Job, ...] = ()

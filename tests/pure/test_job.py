@@ -1,0 +1,101 @@
+"""The job's state machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from tracking_server.domain.eta import Window
+from tracking_server.domain.events import Cause, Event, EventKind
+from tracking_server.domain.geofence import Geofence
+from tracking_server.domain.job import Job, State, advance, is_late, late_at_s, next_stop, stops_before
+
+JOB = Job(UUID(int=1), State.assigned, 3, Geofence(-8.61, 41.14), UUID(int=9), 1, assignment=1)
+
+
+def after(job: Job, *kinds: EventKind) -> Job:
+    for n, kind in enumerate(kinds):
+        advanced = advance(job, Event(kind, 100.0 + n, Cause.tap))
+        assert advanced is not None, kind
+        assert advanced.version == job.version + 1
+        job = advanced
+    return job
+
+
+def test_a_visit_from_door_to_done() -> None:
+    """Each step has its time."""
+    job = after(JOB, EventKind.en_route, EventKind.arriving, EventKind.arrived, EventKind.started, EventKind.completed)
+    times = (job.en_route_at_s, job.arriving_at_s, job.arrived_at_s, job.started_at_s, job.ended_at_s)
+    assert (job.state, times) == (State.completed, (100.0, 101.0, 102.0, 103.0, 104.0))
+
+
+@pytest.mark.parametrize("ended", [State.completed, State.cancelled, State.no_access])
+def test_what_is_over_stays_over(ended: State) -> None:
+    """Nothing but an undo leads out of an end."""
+    job = replace(JOB, state=ended)
+    for kind in EventKind:
+        advanced = advance(job, Event(kind, 1.0, Cause.tap))
+        assert advanced is None or advanced.state is ended or kind is EventKind.undone, kind
+
+
+def test_an_arrival_after_an_undone_one_belongs_to_a_new_visit() -> None:
+    """So that it is told again."""
+    arrived = after(JOB, EventKind.en_route, EventKind.arriving, EventKind.arrived)
+    undone = after(arrived, EventKind.undone)
+    assert (undone.state, undone.arrived_at_s, undone.visit) == (State.en_route, None, 2)
+    assert after(undone, EventKind.arriving, EventKind.arrived).visit == 2
+    assert advance(undone, Event(EventKind.undone, 1.0, Cause.tap)) is None, "one step back, not two"
+
+
+def test_a_reassigned_job_forgets_the_drive_to_it() -> None:
+    """The new technician begins at the beginning; the assignment is counted."""
+    moving = replace(after(JOB, EventKind.en_route), eta=Window(1.0, 2.0, 3.0, 0.8))
+    given = after(moving, EventKind.reassigned)
+    assert (given.state, given.en_route_at_s, given.eta, given.assignment) == (State.assigned, None, None, 2)
+    assert advance(replace(JOB, state=State.in_progress), Event(EventKind.reassigned, 1.0, Cause.dispatcher)) is None
+
+
+def test_the_next_stop_is_the_one_driven_to_else_the_first_in_order() -> None:
+    """And the others count what comes before them."""
+    first, second, third = (replace(JOB, id=UUID(int=n), stop_number=n) for n in (1, 2, 3))
+    assert next_stop([third, first, second]) == first
+    assert [stops_before(job, [third, first, second]) for job in (first, second, third)] == [0, 1, 2]
+    driving = replace(third, state=State.en_route)
+    assert next_stop([first, second, driving]) == driving
+    assert [stops_before(job, [first, second, driving]) for job in (first, second, driving)] == [1, 2, 0]
+    done = replace(first, state=State.completed)
+    assert [stops_before(job, [done, second, third]) for job in (second, third)] == [0, 1]
+    assert next_stop([done]) is None
+
+
+def test_a_promise_is_broken_once_by_the_clock_or_by_the_expected_time() -> None:
+    """Ten minutes past the window; a new promise follows where a window is known."""
+    job = replace(JOB, promise=1, promised=(0.0, 1000.0))
+    assert (is_late(job, 1599.0), is_late(job, 1600.0)) == (False, True)
+    told = after(job, EventKind.delayed)
+    assert (told.promise, told.late_promise, late_at_s(told)) == (1, 1, None)
+    expected = replace(job, eta=Window(1500.0, 1700.0, 2000.0, 0.8))
+    assert is_late(expected, 10.0)
+    told = after(expected, EventKind.delayed)
+    assert (told.promise, told.late_promise) == (2, 1)
+    assert told.promised == (1500.0, 2100.0), "rounded outward to five minutes"
+    assert late_at_s(replace(job, state=State.arrived)) is None
+
+
+def test_what_was_told_of_a_drive_that_is_taken_back_may_be_told_again() -> None:
+    """By an undo or a reassignment after the drive began: a new visit; a reassignment before it is none."""
+    driving = after(JOB, EventKind.en_route)
+    assert after(driving, EventKind.undone).visit == 2
+    assert after(driving, EventKind.reassigned).visit == 2
+    assert after(JOB, EventKind.reassigned).visit == 1
+
+
+def test_a_start_that_is_taken_back_takes_back_the_arrival_it_implied() -> None:
+    """Started straight from the drive: undone, the job is on the drive again and has not arrived."""
+    implied = after(JOB, EventKind.en_route, EventKind.started)
+    assert implied.arrived_at_s == implied.started_at_s
+    assert after(implied, EventKind.undone).arrived_at_s is None
+    seen = after(JOB, EventKind.en_route, EventKind.arrived, EventKind.started, EventKind.undone)
+    assert (seen.state, seen.arrived_at_s, seen.started_at_s) == (State.arrived, 101.0, None)

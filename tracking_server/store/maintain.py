@@ -1,0 +1,65 @@
+"""The owner's daily round: partitions ahead, retention behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import sqlalchemy as sa
+
+from tracking_server.store.partitions import attach_partitions, partition_name, partition_names
+
+DROP_AFTER_DAYS = 60  # whatever an organisation's setting, no raw fix is older
+RETENTION_DAYS = 30  # an organisation's default
+
+
+def maintain(owner_url: str, today: date | None = None) -> Iterator[str]:
+    """Attach, detach and delete; yields a line for each thing done."""
+    today = today or datetime.now(UTC).date()
+    engine = sa.create_engine(owner_url, poolclass=sa.NullPool)
+    try:
+        with engine.begin() as connection:
+            for name in attach_partitions(connection, today):
+                yield f"attached {name}"
+        for name in _outdated(engine, today):
+            _drop(engine, name)
+            yield f"dropped {name}"
+        yield from _delete_by_organisation(engine, today)
+        with engine.connect() as connection:
+            strays = connection.scalar(sa.text("SELECT pg_relation_size('fix_default') > 0"))
+        if strays:
+            yield "fix_default holds rows: phones with clocks wrong by days have sent them"
+    finally:
+        engine.dispose()
+
+
+def _outdated(engine: sa.Engine, today: date) -> list[str]:
+    oldest = partition_name(today - timedelta(days=DROP_AFTER_DAYS))
+    with engine.connect() as connection:
+        return sorted(name for name in partition_names(connection) if name != "fix_default" and name < oldest)
+
+
+def _drop(engine: sa.Engine, name: str) -> None:
+    """DETACH CONCURRENTLY does not stop ingest, and must run outside a transaction."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text(f"ALTER TABLE fix DETACH PARTITION {name} CONCURRENTLY"))
+        connection.execute(sa.text(f"DROP TABLE {name}"))
+
+
+def _delete_by_organisation(engine: sa.Engine, today: date) -> Iterator[str]:
+    with engine.begin() as connection:
+        organisations = connection.execute(sa.text("SELECT id FROM organisation")).scalars().all()
+    for organisation_id in organisations:
+        with engine.begin() as connection:
+            connection.execute(
+                sa.text("SELECT set_config('app.organisation_id', :id, true)"), {"id": str(organisation_id)}
+            )
+            days = connection.scalar(
+                sa.text("SELECT COALESCE((settings->>'fix_retention_days')::int, :days) FROM organisation"),
+                {"days": RETENTION_DAYS},
+            )
+            before = datetime.combine(today, datetime.min.time(), UTC) - timedelta(days=int(days or 0))
+            fixes = connection.execute(sa.text("DELETE FROM fix WHERE fix_time < :before"), {"before": before})
+            kept = connection.execute(sa.text("DELETE FROM quarantine WHERE received_at < :before"), {"before": before})
+            if fixes.rowcount or kept.rowcount:
+                yield f"{organisation_id}: deleted {fixes.rowcount} fixes, {kept.rowcount} quarantined"
