@@ -1,0 +1,1 @@
+"""The ways a message travels, one file each."""
