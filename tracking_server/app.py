@@ -17,14 +17,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tracking_server import words
 from tracking_server.clock import Clock, clock_from
 from tracking_server.ingest.devices import Devices
-from tracking_server.ingest.routes import FixesEndpoint, pairing_router
+from tracking_server.ingest.routes import RETRY_AFTER_S, FixesEndpoint, pairing_router
 from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
 from tracking_server.push.customer import CustomerPages
 from tracking_server.push.watched import WatchedJobs
 from tracking_server.settings import Settings
 from tracking_server.store.checks import can_answer
-from tracking_server.store.engine import create_engine
+from tracking_server.store.engine import Unavailable, create_engine
 
 
 class HotPaths:
@@ -84,6 +84,10 @@ def create_app(settings: Settings, clock: Clock | None = None) -> ASGIApp:
     app.mount("/view/styles", StaticFiles(directory=words.VIEW / "styles"))
     for script in words.VIEW.glob("*.js"):
         app.router.routes.append(Route(f"/view/{script.name}", _file(script)))
+
+    @app.exception_handler(Unavailable)
+    async def unavailable(_: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, status_code=503, headers={"retry-after": str(RETRY_AFTER_S)})
 
     @app.get("/healthz")
     async def healthy() -> dict[str, str]:

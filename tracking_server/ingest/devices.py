@@ -12,7 +12,7 @@ from tracking_server import tokens
 from tracking_server.clock import Clock
 from tracking_server.store import devices as device_store
 from tracking_server.store.devices import Device
-from tracking_server.store.engine import transaction
+from tracking_server.store.engine import begin, transaction
 
 REMEMBER_S = 3.0  # a revoked key is dead within five seconds; until then a phone costs no look-up per request
 MOST_REMEMBERED = 50_000
@@ -57,7 +57,7 @@ class Devices:
         """Pair a phone by its one-time code; None when the code is unknown, used or too old."""
         now_s = self._clock.now()
         code_hash = tokens.digest(tokens.normal_code(typed_code), tokens.Purpose.pairing)
-        async with self._engine.begin() as connection:
+        async with begin(self._engine) as connection:
             owner = await device_store.use_pairing_code(connection, code_hash, now_s)
             if owner is None:
                 return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import structlog
@@ -12,17 +12,18 @@ from starlette.types import Receive, Scope, Send
 
 from tracking_server.clock import Clock
 from tracking_server.domain.fix import Verdict
-from tracking_server.group_commit import Acknowledgement, Unavailable
+from tracking_server.group_commit import Acknowledgement
 from tracking_server.ingest import wire
 from tracking_server.ingest.devices import Devices
 from tracking_server.journey import Journey
 from tracking_server.store.devices import Device
+from tracking_server.store.engine import Unavailable
 from tracking_server.store.fixes import MOST_BODY_BYTES as MOST_QUARANTINED_BYTES
 from tracking_server.store.fixes import Rejected
 from tracking_server.turn import Delivery
 
 log = structlog.get_logger()
-RETRY_AFTER_S = 5
+RETRY_AFTER_S = 2
 _encoder = msgspec.json.Encoder()
 
 
@@ -42,19 +43,19 @@ class FixesEndpoint:
         try:
             device = await self._devices.authenticate(headers.get(b"authorization", b"").decode("latin-1"))
             if device is None:
-                await _answer(send, 401, {"error": "unknown device key: pair this phone again"})
+                await _refuse(send, 401, "unknown device key: pair this phone again")
                 return
             body = await _read_body(receive)
             delivery = self._read(body, headers.get(b"content-encoding", b"").decode("latin-1"), device)
             acknowledgement = await self._journey.accept(delivery)
         except wire.TooLarge as error:
-            await _answer(send, 413, {"error": str(error.__doc__)})
+            await _refuse(send, 413, str(error.__doc__))
         except Unavailable as error:
-            await _answer(send, 503, {"error": str(error)}, retry_after_s=RETRY_AFTER_S)
+            await _refuse(send, 503, str(error), retry_after_s=RETRY_AFTER_S)
         except Disconnected:
             return
         else:
-            await _answer(send, 200, _acknowledged(acknowledgement, self._clock.now()))
+            await _answer(send, 200, encode_acknowledgement(acknowledgement, self._clock.now()))
 
     def _read(self, body: bytes, encoding: str, device: Device) -> Delivery:
         """A body that cannot be read is kept as it came: the phone is told that it arrived, and we can look at it."""
@@ -87,13 +88,16 @@ async def _read_body(receive: Receive) -> bytes:
             return b"".join(chunks)
 
 
-def _acknowledged(acknowledgement: Acknowledgement, now_s: float) -> dict[str, Any]:
-    verdicts = {str(seq): verdict for seq, verdict in acknowledgement.verdicts.items()}
-    return {"ack": acknowledgement.ack, "verdicts": verdicts, "server_time": now_s}
+def encode_acknowledgement(acknowledgement: Acknowledgement, now_s: float) -> bytes:
+    """The answer to a delivery: what is durable, and what became of what is not trusted."""
+    return _encoder.encode({"ack": acknowledgement.ack, "verdicts": acknowledgement.verdicts, "server_time": now_s})
 
 
-async def _answer(send: Send, status: int, body: dict[str, Any], *, retry_after_s: int | None = None) -> None:
-    data = _encoder.encode(body)
+async def _refuse(send: Send, status: int, error: str, *, retry_after_s: int | None = None) -> None:
+    await _answer(send, status, _encoder.encode({"error": error}), retry_after_s=retry_after_s)
+
+
+async def _answer(send: Send, status: int, data: bytes, *, retry_after_s: int | None = None) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(data))]
     if retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % retry_after_s))

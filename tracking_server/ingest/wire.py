@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from tracking_server.domain.events import Tap, TapKind
-from tracking_server.domain.fix import Fix, Verdict, known_accuracy_m
+from tracking_server.domain.fix import Fix, Verdict
 from tracking_server.store.devices import Device
 from tracking_server.store.fixes import Rejected
 from tracking_server.turn import Delivery
@@ -25,6 +25,8 @@ MOST_BODY_BYTES = 2 * 1024 * 1024  # inflated: 10,000 fixes are about 1 MB
 MOST_FIXES = 10_000
 MOST_DEPTH = 16
 MOST_NUMBER = 2**63 - 1  # stream and seq are bigint columns
+MOST_MEASURED = 1e6  # metres, metres a second, degrees, percent: no instrument says more
+LAST_TIME_S = 1e11  # the year 5138: what is later is no time
 
 
 class TooLarge(Exception):
@@ -131,7 +133,7 @@ def _read_piecewise(body: bytes, device: Device, received_s: float) -> Delivery:
     good_fixes = _convert(fixes, WireFix, device, stream, received_s, rejected)
     good_taps = _convert(taps, WireTap, device, stream, received_s, rejected)
     sent_s = value.get("sent_at")
-    sent_s = float(sent_s) if isinstance(sent_s, int | float) and abs(sent_s) < 1e12 else None
+    sent_s = sent_s if isinstance(sent_s, int | float) else None
     return _delivery(device, stream, sent_s, received_s, good_fixes, good_taps, rejected)
 
 
@@ -147,8 +149,7 @@ def _convert(
                 raise ValueError("no seq")
             good.append(msgspec.convert(item, type_))
         except (msgspec.ValidationError, ValueError):
-            body = json.dumps(item).encode()
-            rejected.append(Rejected(device.id, Verdict.unreadable, body, received_s, stream, seq))
+            rejected.append(_reject(device, stream, seq, item, received_s))
     return good
 
 
@@ -168,18 +169,33 @@ def _delivery(
     """Each number once: the first one counts. A rejected one never hides a good one."""
     by_seq: dict[int, Fix | Tap] = {}
     for tap in taps:
-        by_seq.setdefault(tap.seq, Tap(stream, tap.seq, tap.time, tap.kind, tap.job))
+        if _is_time(tap.time):
+            by_seq.setdefault(tap.seq, Tap(stream, tap.seq, tap.time, tap.kind, tap.job))
+        else:
+            rejected.append(_reject(device, stream, tap.seq, msgspec.to_builtins(tap), received_s))
     for fix in fixes:
         by_seq.setdefault(fix.seq, _fix(stream, fix))
     return Delivery(
         device,
         stream,
-        sent_s,
+        sent_s if _is_time(sent_s) else None,
         received_s,
         [item for item in by_seq.values() if isinstance(item, Fix)],
         [item for item in by_seq.values() if isinstance(item, Tap)],
-        [item for item in rejected if item.seq is None or item.seq not in by_seq],
+        _once(item for item in rejected if item.seq is None or item.seq not in by_seq),
     )
+
+
+def _once(rejected: Iterable[Rejected]) -> list[Rejected]:
+    return list({item.digest: item for item in rejected}.values())
+
+
+def _reject(device: Device, stream: int, seq: int | None, item: object, received_s: float) -> Rejected:
+    return Rejected(device.id, Verdict.unreadable, json.dumps(item).encode(), received_s, stream, seq)
+
+
+def _is_time(time_s: float | None) -> bool:
+    return time_s is not None and abs(time_s) < LAST_TIME_S
 
 
 def _fix(stream: int, fix: WireFix) -> Fix:
@@ -189,15 +205,26 @@ def _fix(stream: int, fix: WireFix) -> Fix:
         fix.time,
         fix.lon,
         fix.lat,
-        known_accuracy_m(fix.accuracy_m),
+        _positive(fix.accuracy_m),
         _not_negative(fix.speed_mps),
         _not_negative(fix.course_deg),
-        fix.altitude_m,
+        _measured(fix.altitude_m),
         _not_negative(fix.battery_pct),
         fix.mock,
     )
 
 
+def _measured(value: float | None) -> float | None:
+    """What an instrument can have said; the rest (NaN, infinite, absurd) is unknown."""
+    return value if value is not None and abs(value) < MOST_MEASURED else None
+
+
+def _positive(accuracy_m: float | None) -> float | None:
+    """Zero and negative accuracies mean unknown; an absurd one means that the fix is worth nothing."""
+    return None if accuracy_m is None or accuracy_m <= 0 else min(accuracy_m, MOST_MEASURED)
+
+
 def _not_negative(value: float | None) -> float | None:
     """Phones say -1 when they do not know."""
-    return None if value is None or value < 0 else value
+    measured = _measured(value)
+    return None if measured is None or measured < 0 else measured

@@ -17,6 +17,7 @@ from tracking_server.clock import Clock
 from tracking_server.domain.page_state import Showing
 from tracking_server.push import render, wire
 from tracking_server.push.watched import Watched, WatchedJobs
+from tracking_server.store.engine import Unavailable
 from tracking_server.store.views import LinkRow
 
 log = structlog.get_logger()
@@ -144,7 +145,7 @@ class Stream:
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._write(wire.opening())
         with self._watched.watch(self._link.organisation_id, self._link.job_id) as (watched, news):
-            while await self._tell(watched):
+            while await self._tell_if_possible(watched):
                 try:
                     async with asyncio.timeout(PING_EVERY_S):
                         await news.wait()
@@ -152,6 +153,13 @@ class Stream:
                     await self._write(wire.PING)
                 news.clear()
         await self._write(wire.end(), last=True)
+
+    async def _tell_if_possible(self, watched: Watched) -> bool:
+        """While the store is away the page keeps what it shows, with its age; the next comparison brings the rest."""
+        try:
+            return await self._tell(watched)
+        except Unavailable:
+            return True
 
     async def _tell(self, watched: Watched) -> bool:
         """Send what is new; says whether more may come."""

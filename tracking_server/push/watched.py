@@ -13,13 +13,12 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tracking_server.clock import Clock
 from tracking_server.domain.updates import JobChanged, Position, Update
 from tracking_server.live.bus import Bus
-from tracking_server.store.engine import transaction, watching
+from tracking_server.store.engine import Unavailable, transaction, watching
 from tracking_server.store.views import JobView, read_versions, read_view
 
 log = structlog.get_logger()
@@ -98,8 +97,8 @@ class WatchedJobs:
             await asyncio.sleep(COMPARE_EVERY_S)
             try:
                 await self._compare()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("versions_not_compared", error=type(error).__name__)
+            except Unavailable as error:
+                log.warning("versions_not_compared", error=str(error))
 
     async def _compare(self) -> None:
         if not self._jobs:
