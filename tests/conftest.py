@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.support.firm import Firm
 from tracking_server import embedded
 from tracking_server.embedded import Installation
 from tracking_server.live.bus import Bus
@@ -80,3 +81,8 @@ async def bus(servers: Installation) -> AsyncIterator[Bus]:
 def now_s() -> float:
     """The present, in whole seconds: partitions exist for the days around it."""
     return float(int(time.time()))
+
+
+@pytest.fixture
+async def firm(engine: AsyncEngine, now_s: float) -> Firm:
+    return await Firm.create(engine, now_s)

@@ -18,6 +18,7 @@ from typing import IO
 from tracking_server.embedded import LOG_LINES_SHOWN, START_SECONDS, EmbeddedError, Installation, folder_mode
 
 TICK_SECONDS = 0.25
+SETTLED_SECONDS = 1  # a server that cannot run (full disk, damaged data) ends within a blink
 UNUSED_SECONDS = 3  # between two commands of a person or a script, the servers stay
 START_PATIENCE_SECONDS = 3  # for a server that dies again and again at its start
 PATIENCE_SECONDS = 15  # the same later on, when what it left may stand in its way for a while
@@ -251,14 +252,14 @@ class Server:
         )
 
     def keep_up(self, patience_seconds: float) -> None:
-        """Start it again when it has died, unless that happens all the time."""
+        """Start it again when it has died, unless it keeps dying right after its start."""
         now = time.monotonic()
         code = self.process.poll()
         if code is None:
-            if now - self.started > patience_seconds:
-                self.trouble_since = None
             return
         log.warning("%s ended with %s", self.name, code)
+        if now - self.started > SETTLED_SECONDS:
+            self.trouble_since = None
         self.trouble_since = self.trouble_since or now
         if now - self.trouble_since > patience_seconds:
             raise EmbeddedError(f"{self.name} does not stay up. {last_words(self.output.name)}")

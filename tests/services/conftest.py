@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.clocks import SetClock
-from tests.support.firm import Firm
 from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
 
@@ -24,8 +23,3 @@ async def journey(engine: AsyncEngine, bus: Bus, clock: SetClock) -> AsyncIterat
     yield journey
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-
-
-@pytest.fixture
-async def firm(engine: AsyncEngine, now_s: float) -> Firm:
-    return await Firm.create(engine, now_s)

@@ -27,6 +27,10 @@ CLONE = Path(__file__).parents[2]
 START_WITHIN_S = 30
 
 
+class EndedError(Exception):
+    """The service ended before it was ready."""
+
+
 @dataclass
 class Server:
     """A running process of the service."""
@@ -42,8 +46,15 @@ class Server:
         self.process.wait()
 
     def start_again(self) -> None:
-        self.process = subprocess.Popen(self.command, env=self.environment, cwd=CLONE)
-        wait_until_ready(self)
+        """As a supervisor would: again, when the store is not back yet."""
+        for _ in range(20):
+            self.process = subprocess.Popen(self.command, env=self.environment, cwd=CLONE)
+            try:
+                wait_until_ready(self)
+                return
+            except EndedError:
+                time.sleep(0.5)
+        raise EndedError
 
 
 @contextmanager
@@ -74,7 +85,7 @@ def wait_until_ready(server: Server) -> None:
     until = time.monotonic() + START_WITHIN_S
     while time.monotonic() < until:
         if server.process.poll() is not None:
-            raise RuntimeError(f"the service ended with {server.process.returncode}")
+            raise EndedError(f"the service ended with {server.process.returncode}")
         try:
             if httpx.get(f"{server.url}/readyz", timeout=1).status_code == 200:
                 return
