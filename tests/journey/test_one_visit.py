@@ -6,8 +6,15 @@ import httpx
 
 from tests.support.firm import Firm, drive_north_to_door
 from tests.support.rows import count
-from tests.support.server import page_stream, send
+from tests.support.server import PageStream, page_stream, send
 from tracking_server.domain.events import TapKind
+
+
+async def is_as_fresh(client: httpx.AsyncClient, link_id: str, page: PageStream, wanted: str) -> None:
+    """Wait for words; then what the stream left on the page is what a fresh page says."""
+    await page.until(wanted)
+    fresh = (await client.get(f"/j/{link_id}")).text
+    assert page.status.strip() in fresh
 
 
 async def test_a_customer_sees_the_drive_and_the_arrival(client: httpx.AsyncClient, firm: Firm, now_s: float) -> None:
@@ -21,35 +28,34 @@ async def test_a_customer_sees_the_drive_and_the_arrival(client: httpx.AsyncClie
     assert "Your visit is booked" in (await client.get(f"/j/{link_id}")).text
 
     async with page_stream(client, link_id) as page:
-        await page.until("Your visit is booked")
+        await is_as_fresh(client, link_id, page, "Your visit is booked")
         taps = [phone.tap(start_s - 2, TapKind.shift_start)]
         assert (await send(client, phone, phone.delivery(now_s, taps=taps))).json()["ack"] == [[1, 1]]
-        await page.until("Ana Sousa comes to you today")
+        await is_as_fresh(client, link_id, page, "Ana Sousa comes to you today")
         assert page.positions == []
 
         taps = [phone.tap(start_s - 1, TapKind.en_route, job_id)]
         await send(client, phone, phone.delivery(now_s, taps=taps))
-        await page.until("is on the way to you")
+        await is_as_fresh(client, link_id, page, "is on the way to you")
 
         drive = drive_north_to_door(phone, start_s)
         moving = [fix for fix in drive if fix.speed_mps]
         answer = await send(client, phone, phone.delivery(now_s, moving))
         assert answer.json()["verdicts"] == {}
-        await page.until("arriving now")
+        await is_as_fresh(client, link_id, page, "arriving now")
         await send(client, phone, phone.delivery(now_s, drive[len(moving) :]))
-        await page.until("is at your door")
+        await is_as_fresh(client, link_id, page, "is at your door")
         seen = len(page.positions)
         assert seen >= 1
 
         taps = [phone.tap(drive[-1].time_s + 1, TapKind.start, job_id)]
         await send(client, phone, phone.delivery(now_s, taps=taps))
-        await page.until("is at work")
+        await is_as_fresh(client, link_id, page, "is at work")
         taps = [phone.tap(drive[-1].time_s + 2, TapKind.done, job_id)]
         await send(client, phone, phone.delivery(now_s, taps=taps))
-        await page.until("The work is done")
+        await is_as_fresh(client, link_id, page, "The work is done")
 
         assert len(page.positions) == seen, "no position outside the drive"
-        assert (await client.get(f"/j/{link_id}")).text.count(page.status.strip()) == 1, "updates = fresh page"
     assert await count(firm, "fix") == len(drive)
 
 
