@@ -39,6 +39,7 @@ class FixesEndpoint:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received_s = self._clock.now()  # before the body is read: a slow upload is not a wrong clock
         headers = dict(scope["headers"])
         try:
             device = await self._devices.authenticate(headers.get(b"authorization", b"").decode("latin-1"))
@@ -46,7 +47,8 @@ class FixesEndpoint:
                 await _refuse(send, 401, "unknown device key: pair this phone again")
                 return
             body = await _read_body(receive)
-            delivery = self._read(body, headers.get(b"content-encoding", b"").decode("latin-1"), device)
+            encoding = headers.get(b"content-encoding", b"").decode("latin-1")
+            delivery = _read(body, encoding, device, received_s)
             acknowledgement = await self._journey.accept(delivery)
         except wire.TooLarge as error:
             await _refuse(send, 413, str(error.__doc__))
@@ -56,16 +58,6 @@ class FixesEndpoint:
             return
         else:
             await _answer(send, 200, encode_acknowledgement(acknowledgement, self._clock.now()))
-
-    def _read(self, body: bytes, encoding: str, device: Device) -> Delivery:
-        """A body that cannot be read is kept as it came: the phone is told that it arrived, and we can look at it."""
-        received_s = self._clock.now()
-        try:
-            return wire.read(wire.inflate(body, encoding), device, received_s)
-        except wire.Unreadable as error:
-            log.info("delivery_unreadable", device=str(device.id), reason=str(error), size=len(body))
-            rejected = Rejected(device.id, Verdict.unreadable, body[:MOST_QUARANTINED_BYTES], received_s)
-            return Delivery(device, 0, None, received_s, rejected=[rejected])
 
 
 class Disconnected(Exception):
@@ -86,6 +78,16 @@ async def _read_body(receive: Receive) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body"):
             return b"".join(chunks)
+
+
+def _read(body: bytes, encoding: str, device: Device, received_s: float) -> Delivery:
+    """A body that cannot be read is kept as it came: the phone is told that it arrived, and we can look at it."""
+    try:
+        return wire.read(wire.inflate(body, encoding), device, received_s)
+    except wire.Unreadable as error:
+        log.info("delivery_unreadable", device=str(device.id), reason=str(error), size=len(body))
+        rejected = Rejected(device.id, Verdict.unreadable, body[:MOST_QUARANTINED_BYTES], received_s)
+        return Delivery(device, 0, None, received_s, rejected=[rejected])
 
 
 def encode_acknowledgement(acknowledgement: Acknowledgement, now_s: float) -> bytes:

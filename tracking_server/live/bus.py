@@ -15,7 +15,7 @@ from tracking_server.domain.updates import JobChanged, Position, Update
 from tracking_server.live import names
 
 log = structlog.get_logger()
-PUBLISH_TIMEOUT_S = 0.05  # nobody waits for Redis; the 3 s comparison brings what was not published
+PUBLISH_TIMEOUT_S = 0.5  # no phone waits for it; the 3 s comparison brings what was not published
 RESUBSCRIBE_S = 1.0
 
 

@@ -60,7 +60,7 @@ async def settle(parts: Parts, organisation_id: UUID, message_id: UUID, standing
     async with transaction(parts.engine, organisation_id) as connection:
         first = await settle_message(connection, organisation_id, message_id, standing, reason, now_s)
     if first:
-        log.info("message_settled", message=str(message_id), standing=standing.value, reason=reason)
+        log.debug("message_settled", message=str(message_id), standing=standing.value, reason=reason)
 
 
 async def _prepare(parts: Parts, organisation_id: UUID, message_id: UUID) -> Mail | None:

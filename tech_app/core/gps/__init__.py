@@ -1,0 +1,1 @@
+"""Where fixes come from."""

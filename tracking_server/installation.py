@@ -1,0 +1,65 @@
+"""What the commands share: this installation's settings, and how they speak to people and to scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tracking_server import embedded
+from tracking_server.settings import Settings
+from tracking_server.store.migrate import migrate as migrate_store
+
+console = Console(stderr=True)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+class UserError(Exception):
+    """Something the user can put right: printed as one line."""
+
+
+@contextmanager
+def installation() -> Iterator[Settings]:
+    """The settings of this installation; its private servers run meanwhile when none are configured."""
+    settings = Settings()
+    if settings.database_url:
+        yield settings
+        return
+    with embedded.running() as servers:
+        yield settings.model_copy(
+            update={
+                "embedded": True,
+                "database_url": servers.app_url(),
+                "owner_database_url": servers.owner_url(),
+                "redis_url": servers.redis_url,
+            }
+        )
+
+
+def migrate_embedded(settings: Settings) -> None:
+    """A private installation migrates itself; a real one is migrated by its owner's hand."""
+    if settings.embedded:
+        migrate_store(settings.owner_database_url)
+
+
+def owner_url(settings: Settings) -> str:
+    """Whose tables they are."""
+    if not settings.owner_database_url:
+        raise UserError("set DOORSTEP_OWNER_DATABASE_URL: only the owner of the tables may do this")
+    return settings.owner_database_url
+
+
+def show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Rows as a table, or as JSON."""
+    if as_json:
+        print(json.dumps(rows, default=str, indent=2))  # noqa: T201 (the JSON document)
+        return
+    table = Table(*(rows[0] if rows else ["nothing yet"]))
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
