@@ -28,6 +28,7 @@ function open() {
   source?.close();
   source = new EventSource(url);
   source.onopen = hear;
+  source.addEventListener("ping", hear);
   source.addEventListener("status", (event) => {
     hear();
     status.innerHTML = event.data;
@@ -64,12 +65,9 @@ function hidePosition() {
   delete position.dataset.lat;
 }
 
+/** Within the first minute the page says so itself; an older position is in the server's words. */
 function sayAge() {
-  if (measuredAt === undefined) return;
-  const minutes = Math.floor((performance.now() - measuredAt) / 60_000);
-  const phrase = minutes < 1 ? position.dataset.moments : position.dataset.minutes;
-  position.textContent = (phrase ?? "").replace("{n}", String(minutes));
-  position.hidden = false;
+  position.hidden = measuredAt === undefined || performance.now() - measuredAt >= 60_000;
 }
 
 document.addEventListener("visibilitychange", () => {

@@ -97,6 +97,7 @@ def maintain() -> None:
 def doctor(as_json: Json = False) -> None:
     """Say what is wrong with this installation, and what to do."""
     with installation() as settings:
+        migrate_embedded(settings)
         problems = find_problems(settings)
     show([{"problem": problem} for problem in problems] or [{"problem": "none"}], as_json)
     if problems:

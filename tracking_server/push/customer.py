@@ -52,7 +52,9 @@ class CustomerPages:
         link = await links.open_link(self._engine, token)
         if link is None:
             return self._gone(request)
-        response = RedirectResponse(f"/j/{link.id.hex}", status_code=303, headers=PAGE_HEADERS)
+        asked = request.query_params.get("lang")
+        query = f"?lang={asked}" if asked in words.LANGUAGES else ""
+        response = RedirectResponse(f"/j/{link.id.hex}{query}", status_code=303, headers=PAGE_HEADERS)
         response.set_cookie(
             self._prefix + link.id.hex,
             token,

@@ -7,7 +7,7 @@ import json
 from tracking_server.domain.updates import Position
 
 RETRY_MS = 2_000
-PING = b": ping\n\n"
+PING = b"event: ping\ndata:\n\n"  # an event, not a comment: the page must hear that the line still stands
 
 
 def status(html: str, update_id: str) -> bytes:
