@@ -18,12 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tracking_server import outcome
 from tracking_server.clock import Clock
 from tracking_server.domain.checkpoint import merge
+from tracking_server.domain.eta import Correction
 from tracking_server.domain.fix import Fix
 from tracking_server.domain.updates import Position, Update
 from tracking_server.group_commit import Acknowledgement, Care, GroupCommit
 from tracking_server.live.bus import Bus
 from tracking_server.store import fixes as fix_store
 from tracking_server.store import people
+from tracking_server.store.corrections import Corrections
 from tracking_server.store.engine import begin, set_organisation
 from tracking_server.store.memory import Memory, Technician
 from tracking_server.turn import Delivery, Turn
@@ -39,6 +41,7 @@ class Journey:
         self._bus = bus
         self._clock = clock
         self._memory = Memory()
+        self._corrections = Corrections()
         self._commits = GroupCommit(self._flush, flushers)
         self._untold: asyncio.Queue[list[Update]] = asyncio.Queue()
 
@@ -67,7 +70,8 @@ class Journey:
                 for organisation_id, group in _by_organisation(deliveries):
                     await set_organisation(connection, organisation_id)
                     own = [turns[id_] for id_ in sorted({delivery.device.technician_id for delivery in group})]
-                    left = [await _assess(connection, turn, care, updates) for turn in own]
+                    correction = await self._corrections.of(connection, organisation_id, now_s)
+                    left = [await _assess(connection, turn, correction, care, updates) for turn in own]
                     saved = [(technician.id, technician.checkpoint) for technician in left]
                     await people.save_technicians(connection, organisation_id, saved)
                     after += left
@@ -111,7 +115,9 @@ async def _store(connection: AsyncConnection, turns: dict[UUID, Turn], care: Car
                 turn.refuse(row)
 
 
-async def _assess(connection: AsyncConnection, turn: Turn, care: Care, updates: list[Update]) -> Technician:
+async def _assess(
+    connection: AsyncConnection, turn: Turn, correction: Correction, care: Care, updates: list[Update]
+) -> Technician:
     """Judge what may be judged now and write what happened; returns the technician as they are then."""
     technician = turn.technician
     organisation_id = technician.organisation_id
@@ -120,7 +126,7 @@ async def _assess(connection: AsyncConnection, turn: Turn, care: Care, updates: 
     await people.save_shifts(connection, organisation_id, technician.id, turn.begun_or_changed_shifts())
     if care is Care.unjudged:
         return turn.after(None)
-    assessment = turn.assess(await read_lane(connection, turn))
+    assessment = turn.assess(await read_lane(connection, turn), correction)
     await fix_store.mark_taps(connection, turn.ineffective_taps(assessment))
     before = {job.id: job for job in technician.jobs}
     actor = f"technician:{technician.id}"

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from tracking_server.domain.assess import Assessment, assess
 from tracking_server.domain.checkpoint import Advance, Checkpoint, receive
+from tracking_server.domain.eta import Correction
 from tracking_server.domain.events import SHIFT_TAPS, Tap, TapVerdict
 from tracking_server.domain.fix import QUARANTINE_TABLE, Fix, Judgement, Verdict, judge, skew_s
 from tracking_server.domain.job import Job
@@ -136,11 +137,13 @@ class Turn:
         """The shifts to write."""
         return [shift for shift in self.shifts if shift not in self.technician.shifts]
 
-    def assess(self, lane: Sequence[Fix]) -> Assessment:
+    def assess(self, lane: Sequence[Fix], correction: Correction) -> Assessment:
         """What the taps and the fixes that may be judged come to."""
         taps = [tap for _, tap in self.taps if tap.kind not in SHIFT_TAPS]
         shift_changed = bool(self.begun_or_changed_shifts())
-        return assess(self.checkpoint, self.technician.jobs, taps, lane, self.now_s, shift_changed=shift_changed)
+        return assess(
+            self.checkpoint, self.technician.jobs, taps, lane, self.now_s, correction, shift_changed=shift_changed
+        )
 
     def ineffective_taps(self, assessment: Assessment) -> list[tuple[Device, Tap, TapVerdict]]:
         """The taps that changed nothing, which their phone is told as well."""

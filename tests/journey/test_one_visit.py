@@ -59,6 +59,23 @@ async def test_a_customer_sees_the_drive_and_the_arrival(client: httpx.AsyncClie
     assert await count(firm, "fix") == len(drive)
 
 
+async def test_a_link_keeps_the_language_it_was_opened_in(client: httpx.AsyncClient, firm: Firm) -> None:
+    """`?lang=` first, else what the browser prefers, else English."""
+    token = await firm.link(await firm.job())
+    for asked, accepts, language, direction in (
+        ("ar", "en", "ar", "rtl"),
+        ("th", "en", "th", "ltr"),
+        ("xx", "th-TH,en;q=0.5", "th", "ltr"),
+        (None, "ar-EG, en;q=0.8", "ar", "rtl"),
+        (None, "fi", "en", "ltr"),
+    ):
+        parameters = {"lang": asked} if asked else {}
+        page = await client.get(
+            f"/t/{token}", params=parameters, headers={"accept-language": accepts}, follow_redirects=True
+        )
+        assert f'<html lang="{language}" dir="{direction}">' in page.text
+
+
 async def test_an_unknown_link_and_a_foreign_cookie_open_nothing(client: httpx.AsyncClient, firm: Firm) -> None:
     """410 with the same bytes, whether the link never was, is somebody else's, or comes without its cookie."""
     phone = await firm.phone()

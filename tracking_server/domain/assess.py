@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
 from tracking_server.domain import eta, geofence
 from tracking_server.domain.checkpoint import Checkpoint, Stay
-from tracking_server.domain.events import EVENT_OF_TAP, SHIFT_TAPS, Cause, Event, EventKind, Tap, TapVerdict
+from tracking_server.domain.events import EVENT_OF_TAP, SHIFT_TAPS, Cause, Event, EventKind, Tap, TapKind, TapVerdict
 from tracking_server.domain.fix import Fix
 from tracking_server.domain.geo import distance_m
 from tracking_server.domain.geofence import Presence
@@ -63,9 +64,9 @@ def assess(
     taps: Sequence[Tap],
     fixes: Sequence[Fix],
     now_s: float,
+    correction: eta.Correction,
     *,
-    shift_changed: bool = False,
-    correction: eta.Correction = eta.DEFAULT,
+    shift_changed: bool,
 ) -> Assessment:
     """Judge `fixes`, which are trusted and in order, and `taps` between them, then look at the arrival time anew.
 
@@ -142,7 +143,11 @@ def _apply_tap(assessment: Assessment, tap: Tap) -> None:
     if job is None:
         assessment.tap_verdicts[tap.stream, tap.seq] = TapVerdict.not_yours
         return
-    event = Event(EVENT_OF_TAP[tap.kind], tap.time_s, Cause.tap, {"stream": tap.stream, "seq": tap.seq})
+    evidence: dict[str, Any] = {"stream": tap.stream, "seq": tap.seq}
+    last = assessment.checkpoint.judged
+    if tap.kind is TapKind.en_route and last is not None and tap.time_s - last.time_s < FRESH_S:
+        evidence["distance_m"] = round(_away_m(job, last))  # what travel times are learnt from
+    event = Event(EVENT_OF_TAP[tap.kind], tap.time_s, Cause.tap, evidence)
     if event.kind is EventKind.en_route:
         _leave_other_drive(assessment, job, event)
     if not assessment.happen(job, event):
@@ -171,8 +176,7 @@ def _judge_eta(assessment: Assessment, position: Fix, now_s: float, correction: 
         return
     if job.eta is not None and now_s - (assessment.checkpoint.eta_s or 0) < ETA_EVERY_S:
         return
-    lon, lat = job.geofence.entrance or (job.geofence.lon, job.geofence.lat)
-    away_m = distance_m(position.lon, position.lat, lon, lat)
+    away_m = _away_m(job, position)
     travel_s = eta.straight_line_travel_s(away_m, correction)
     window = eta.window(travel_s, position.time_s, now_s, correction)
     assessment.checkpoint = replace(assessment.checkpoint, eta_s=now_s)
@@ -183,6 +187,12 @@ def _judge_eta(assessment: Assessment, position: Fix, now_s: float, correction: 
     if soon and job.arriving_at_s is None:
         evidence = {"likely_s": window.likely_s, "distance_m": round(away_m), "fix_time_s": position.time_s}
         assessment.happen(job, Event(EventKind.arriving, position.time_s, Cause.eta, evidence))
+
+
+def _away_m(job: Job, position: Fix) -> float:
+    """The straight line to the job's door."""
+    lon, lat = job.geofence.entrance or (job.geofence.lon, job.geofence.lat)
+    return distance_m(position.lon, position.lat, lon, lat)
 
 
 def _finish(assessment: Assessment, before: Collection[Job], now_s: float, *, shift_changed: bool) -> Assessment:

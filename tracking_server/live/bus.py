@@ -38,17 +38,14 @@ class Bus:
         self._redis = redis.from_url(url, socket_connect_timeout=1, socket_timeout=1)
 
     async def publish(self, updates: Sequence[Update]) -> None:
-        """Tell what changed, and keep positions for those who come later. Never raises: Redis is only the fast lane."""
+        """Tell what changed. Never raises: Redis is only the fast lane."""
         if not updates:
             return
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 async with self._redis.pipeline(transaction=False) as pipe:
                     for update in updates:
-                        data = _encode(update)
-                        if isinstance(update, Position):
-                            pipe.set(names.position(update.technician_id), data, ex=names.POSITION_TTL_S)
-                        pipe.publish(names.UPDATES, data)
+                        pipe.publish(names.UPDATES, _encode(update))
                     await pipe.execute()
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("redis_publish_failed", error=type(error).__name__, updates=len(updates))

@@ -1,13 +1,15 @@
-"""The owner's daily round: partitions ahead, retention behind."""
+"""The owner's daily round: partitions ahead, retention behind, travel times learnt from what was."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from tracking_server.store.corrections import learn_correction
 from tracking_server.store.partitions import attach_partitions, partition_name, partition_names
 
 DROP_AFTER_DAYS = 60  # whatever an organisation's setting, no raw fix is older
@@ -16,7 +18,7 @@ DETACH_WITHIN_MS = 2_000  # when busier than that, the next day will do
 
 
 def maintain(owner_url: str, today: date | None = None) -> Iterator[str]:
-    """Attach, detach and delete; yields a line for each thing done."""
+    """Attach, detach, delete and learn; yields a line for each thing done."""
     today = today or datetime.now(UTC).date()
     engine = sa.create_engine(owner_url, poolclass=sa.NullPool)
     try:
@@ -29,7 +31,14 @@ def maintain(owner_url: str, today: date | None = None) -> Iterator[str]:
                 yield f"dropped {name}"
             except OperationalError as error:
                 yield f"{name} was not dropped, the next round tries again: {error.orig}"
-        yield from _delete_by_organisation(engine, today)
+        for organisation_id in _organisations(engine):
+            with engine.begin() as connection:
+                organisation = sa.text("SELECT set_config('app.organisation_id', :id, true)")
+                connection.execute(organisation, {"id": str(organisation_id)})
+                yield from _delete_old(connection, organisation_id, today)
+                correction = learn_correction(connection, organisation_id)
+                if correction is not None:
+                    yield f"{organisation_id}: learnt travel times from {correction.trips} trips"
         with engine.connect() as connection:
             strays = connection.scalar(sa.text("SELECT pg_relation_size('fix_default') > 0"))
         if strays:
@@ -52,20 +61,17 @@ def _drop(engine: sa.Engine, name: str) -> None:
         connection.execute(sa.text(f"DROP TABLE {name}"))
 
 
-def _delete_by_organisation(engine: sa.Engine, today: date) -> Iterator[str]:
-    with engine.begin() as connection:
-        organisations = connection.execute(sa.text("SELECT id FROM organisation")).scalars().all()
-    for organisation_id in organisations:
-        with engine.begin() as connection:
-            connection.execute(
-                sa.text("SELECT set_config('app.organisation_id', :id, true)"), {"id": str(organisation_id)}
-            )
-            days = connection.scalar(
-                sa.text("SELECT COALESCE((settings->>'fix_retention_days')::int, :days) FROM organisation"),
-                {"days": RETENTION_DAYS},
-            )
-            before = datetime.combine(today, datetime.min.time(), UTC) - timedelta(days=int(days or 0))
-            fixes = connection.execute(sa.text("DELETE FROM fix WHERE fix_time < :before"), {"before": before})
-            kept = connection.execute(sa.text("DELETE FROM quarantine WHERE received_at < :before"), {"before": before})
-            if fixes.rowcount or kept.rowcount:
-                yield f"{organisation_id}: deleted {fixes.rowcount} fixes, {kept.rowcount} quarantined"
+def _organisations(engine: sa.Engine) -> list[UUID]:
+    with engine.connect() as connection:
+        return list(connection.scalars(sa.text("SELECT id FROM organisation ORDER BY id")))
+
+
+def _delete_old(connection: sa.Connection, organisation_id: UUID, today: date) -> Iterator[str]:
+    """Raw fixes past the organisation's retention, and what was quarantined as long ago."""
+    retention = sa.text("SELECT COALESCE((settings->>'fix_retention_days')::int, :days) FROM organisation")
+    days = connection.execute(retention, {"days": RETENTION_DAYS}).scalar_one()
+    before = {"before": datetime.combine(today, datetime.min.time(), UTC) - timedelta(days=days)}
+    fixes = connection.execute(sa.text("DELETE FROM fix WHERE fix_time < :before"), before)
+    kept = connection.execute(sa.text("DELETE FROM quarantine WHERE received_at < :before"), before)
+    if fixes.rowcount or kept.rowcount:
+        yield f"{organisation_id}: deleted {fixes.rowcount} fixes, {kept.rowcount} quarantined"
