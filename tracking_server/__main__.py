@@ -149,6 +149,24 @@ def replay(
         raise typer.Exit(1)
 
 
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="ingest")],
+    as_json: Json = False,
+) -> None:
+    """Measure this machine against a baseline of the same run."""
+    from tracking_server.bench.ingest import bench_ingest
+
+    benches = {"ingest": bench_ingest}
+    if name not in benches:
+        raise UserError(f"there is no bench {name!r}; there is: {', '.join(benches)}")
+    result = benches[name](console)
+    if as_json:
+        print(json.dumps(result, indent=2))  # noqa: T201 (the JSON document)
+    else:
+        show([{"what": key, "measured": value} for key, value in result.items()], as_json=False)
+
+
 def main() -> int:
     """Run a command; what the user can put right is told in a line on stderr, not in a traceback."""
     try:
