@@ -19,7 +19,7 @@ from tracking_server.store.engine import Contended, Unavailable
 from tracking_server.turn import Delivery
 
 log = structlog.get_logger()
-MOST_FIXES_PER_FLUSH = 5_000  # a transaction of about a tenth of a second
+MOST_PER_FLUSH = 5_000  # a transaction of about a tenth of a second
 MOST_WAITING = 50_000  # fixes in memory before phones are asked to come back later: some 50 MB
 ATTEMPTS = 3
 
@@ -66,17 +66,20 @@ class GroupCommit:
         self._flush = flush
         self._flushers = flushers
         self._queue: list[Waiting] = []
-        self._waiting_fixes = 0
+        self._weight = 0
+        self._stopped = False
         self._wake = asyncio.Event()
         self._in_flush: set[UUID] = set()
 
     async def submit(self, delivery: Delivery) -> Acknowledgement:
         """Returns when the delivery is committed; raises `Unavailable` when nothing was kept."""
-        if self._waiting_fixes > MOST_WAITING:
+        if self._stopped:
+            raise Unavailable("the service is stopping")
+        if self._weight > MOST_WAITING:
             raise Unavailable("too many fixes are waiting to be written")
         waiting = Waiting(delivery)
         self._queue.append(waiting)
-        self._waiting_fixes += len(delivery.fixes)
+        self._weight += delivery.weight
         self._wake.set()
         return await waiting.answer
 
@@ -87,6 +90,7 @@ class GroupCommit:
                 for _ in range(self._flushers):
                     tasks.create_task(self._flush_forever())
         finally:
+            self._stopped = True
             for waiting in self._queue:
                 waiting.resolve(Unavailable("the service is stopping"))
 
@@ -101,6 +105,10 @@ class GroupCommit:
             self._in_flush |= technicians
             try:
                 await self._answer(batch)
+            except BaseException:
+                for waiting in batch:  # whether it was committed is not known: sent again, it is kept once
+                    waiting.resolve(Unavailable("the service is stopping"))
+                raise
             finally:
                 self._in_flush -= technicians
                 self._wake.set()
@@ -110,15 +118,15 @@ class GroupCommit:
         batches stay in order."""
         taken: list[Waiting] = []
         left: list[Waiting] = []
-        fixes = 0
+        weight = 0
         for waiting in self._queue:
-            if waiting.delivery.device.technician_id in self._in_flush or fixes >= MOST_FIXES_PER_FLUSH:
+            if waiting.delivery.device.technician_id in self._in_flush or weight >= MOST_PER_FLUSH:
                 left.append(waiting)
             else:
                 taken.append(waiting)
-                fixes += len(waiting.delivery.fixes)
+                weight += waiting.delivery.weight
         self._queue = left
-        self._waiting_fixes -= fixes
+        self._weight -= weight
         return taken
 
     async def _answer(self, batch: Sequence[Waiting]) -> None:

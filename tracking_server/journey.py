@@ -7,7 +7,6 @@ COMMIT. What follows the answer may be lost in a crash: viewers find it again by
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
@@ -20,7 +19,8 @@ from tracking_server.clock import Clock
 from tracking_server.domain.checkpoint import merge
 from tracking_server.domain.eta import Correction
 from tracking_server.domain.fix import Fix
-from tracking_server.domain.updates import Position, Update
+from tracking_server.domain.job import State
+from tracking_server.domain.updates import JobChanged, Position, Update
 from tracking_server.group_commit import Acknowledgement, Care, GroupCommit
 from tracking_server.live.bus import Bus
 from tracking_server.store import fixes as fix_store
@@ -43,7 +43,8 @@ class Journey:
         self._memory = Memory()
         self._corrections = Corrections()
         self._commits = GroupCommit(self._flush, flushers)
-        self._untold: asyncio.Queue[list[Update]] = asyncio.Queue()
+        self._untold: dict[UUID, Update] = {}
+        self._something_untold = asyncio.Event()
 
     async def accept(self, delivery: Delivery) -> Acknowledgement:
         """Keep a delivery; returns after its COMMIT. Raises `Unavailable` when nothing was kept."""
@@ -79,7 +80,8 @@ class Journey:
             self._memory.forget(delivery.device.technician_id for delivery in deliveries)
             raise
         self._memory.keep(after)
-        self._untold.put_nowait(updates)
+        self._untold |= {_subject(update): update for update in updates}
+        self._something_untold.set()
         return [_acknowledge(delivery, turns[delivery.device.technician_id]) for delivery in deliveries]
 
     async def _judge(
@@ -90,15 +92,19 @@ class Journey:
         turns = {id_: Turn.of(technician, now_s) for id_, technician in technicians.items()}
         for delivery in deliveries:
             turn = turns[delivery.device.technician_id]
-            new_taps = await fix_store.insert_taps(
-                connection, delivery.device, delivery.taps_on_our_clock(), delivery.received_s
+            receipt = await fix_store.insert_taps(
+                connection, delivery.device, delivery.stream, delivery.taps_on_our_clock(), delivery.received_s
             )
-            turn.take(delivery, new_taps)
+            turn.take(delivery, receipt)
         return turns
 
     async def _publish(self) -> None:
+        """Tell what is new. While the bus is slow, a newer update takes the place of the one that waits."""
         while True:
-            await self._bus.publish(await self._untold.get())
+            await self._something_untold.wait()
+            self._something_untold.clear()
+            updates, self._untold = list(self._untold.values()), {}
+            await self._bus.publish(updates)
 
 
 async def _store(connection: AsyncConnection, turns: dict[UUID, Turn], care: Care) -> None:
@@ -110,7 +116,7 @@ async def _store(connection: AsyncConnection, turns: dict[UUID, Turn], care: Car
             try:
                 async with connection.begin_nested():
                     await fix_store.insert_fixes(connection, [row])
-            except (psycopg.DataError, psycopg.IntegrityError, ArithmeticError, ValueError, struct.error) as error:
+            except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.InsufficientPrivilege) as error:
                 log.warning("fix_refused", device=str(row.device_id), seq=row.fix.seq, error=str(error))
                 turn.refuse(row)
 
@@ -122,17 +128,18 @@ async def _assess(
     technician = turn.technician
     organisation_id = technician.organisation_id
     await fix_store.quarantine(connection, organisation_id, turn.rejected)
-    await fix_store.clear_verdicts(connection, turn.cleared)
-    await people.save_shifts(connection, organisation_id, technician.id, turn.begun_or_changed_shifts())
     if care is Care.unjudged:
+        turn.give_up_judging()
+        await fix_store.mark_taps(connection, turn.dead_taps)
         return turn.after(None)
+    await fix_store.clear_verdicts(connection, organisation_id, turn.cleared)
+    await people.save_shifts(connection, organisation_id, technician.id, turn.begun_or_changed_shifts())
     assessment = turn.assess(await read_lane(connection, turn), correction)
-    await fix_store.mark_taps(connection, turn.ineffective_taps(assessment))
+    await fix_store.mark_taps(connection, turn.dead_taps)
     before = {job.id: job for job in technician.jobs}
     actor = f"technician:{technician.id}"
-    changes = await outcome.apply(connection, organisation_id, before, assessment, actor=actor, now_s=turn.now_s)
+    updates += await outcome.apply(connection, organisation_id, before, assessment, actor=actor, now_s=turn.now_s)
     after = turn.after(assessment)
-    updates += changes
     position = after.checkpoint.position
     if position is not None and position != technician.checkpoint.position:
         updates.append(_position(after, position))
@@ -143,15 +150,16 @@ async def read_lane(connection: AsyncConnection, turn: Turn) -> list[Fix]:
     """The fixes that may be judged now, in order; those that came with earlier batches are read back."""
     ready: list[Fix] = []
     for lane in turn.lanes:
-        first, last = lane.advance.first, lane.advance.last
-        stored = lane.advance.stored
-        ready += (
-            await fix_store.read_fixes(connection, lane.device_id, lane.stream, first, last) if stored else lane.fixes
-        )
+        if lane.stretch.stored:
+            ready += await fix_store.read_stretch(connection, turn.technician.organisation_id, lane.stretch)
+        else:
+            ready += lane.fixes
     return ready
 
 
 def _position(technician: Technician, fix: Fix) -> Position:
+    """The technician's new position, and for which job it is: decided here, under the technician's lock."""
+    job = next((job for job in technician.jobs if job.state is State.en_route), None)
     return Position(
         technician.organisation_id,
         technician.id,
@@ -161,6 +169,8 @@ def _position(technician: Technician, fix: Fix) -> Position:
         fix.lat,
         fix.accuracy_m,
         fix.course_deg,
+        job.id if job is not None else None,
+        job.version if job is not None else 0,
     )
 
 
@@ -171,3 +181,7 @@ def _acknowledge(delivery: Delivery, turn: Turn) -> Acknowledgement:
 def _by_organisation(deliveries: Sequence[Delivery]) -> Iterator[tuple[UUID, list[Delivery]]]:
     for organisation_id in sorted({delivery.device.organisation_id for delivery in deliveries}):
         yield organisation_id, [d for d in deliveries if d.device.organisation_id == organisation_id]
+
+
+def _subject(update: Update) -> UUID:
+    return update.job_id if isinstance(update, JobChanged) else update.technician_id

@@ -6,101 +6,111 @@ holds the advisory lock, over the jobs whose `due_at` has come. Idempotent: what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tracking_server import outcome
 from tracking_server.clock import Clock
 from tracking_server.domain.assess import Assessment, pass_time
-from tracking_server.domain.checkpoint import Advance, Checkpoint, give_up_gap
-from tracking_server.domain.fix import Fix
+from tracking_server.domain.checkpoint import Checkpoint, give_up_gaps
 from tracking_server.domain.updates import JobChanged
 from tracking_server.live.bus import Bus
 from tracking_server.store import fixes as fix_store
 from tracking_server.store import jobs as job_store
 from tracking_server.store import people
 from tracking_server.store.engine import Contended, Unavailable, transaction, watching
+from tracking_server.store.jobs import DueJobs
 from tracking_server.store.memory import read_technicians
 
 log = structlog.get_logger()
 SWEEP_EVERY_S = 5.0
 SWEEP_LOCK = 0x0D005E  # any constant: one sweep at a time
 MOST_PER_ROUND = 500
+PUT_OFF_S = 300.0  # for what fails: long enough to be no load, short enough to come back after a mend
 
 
 async def sweep_forever(engine: AsyncEngine, bus: Bus, clock: Clock) -> None:
     """Sweep every five seconds of the clock's time, unless another process does."""
     while True:
         try:
-            async with engine.connect() as lock:
-                while await _holds_lock(lock):
+            async with _only_one(engine) as still_ours:
+                while await still_ours():
                     await sweep(engine, bus, clock.now())
                     await clock.sleep(SWEEP_EVERY_S)
-        except (Unavailable, SQLAlchemyError, OSError) as error:
-            log.warning("sweep_failed", error=type(error).__name__)
+        except Exception:
+            log.exception("sweep_failed")
         await clock.sleep(SWEEP_EVERY_S)
 
 
-async def _holds_lock(connection: AsyncConnection) -> bool:
-    """Take the lock, or see that it is still ours: the session keeps it, and loses it when it breaks."""
-    held = bool(await connection.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": SWEEP_LOCK}))
-    await connection.commit()
-    return held
+@asynccontextmanager
+async def _only_one(engine: AsyncEngine) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """Hold the advisory lock for as long as the session lives; yields a question whether it is (still) ours."""
+    async with engine.connect() as session:
+        try:
+            ours = bool(await session.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": SWEEP_LOCK}))
+            await session.commit()
+
+            async def still_ours() -> bool:
+                if ours:
+                    await session.execute(sa.text("SELECT 1"))  # raises when the session, and the lock with it, is gone
+                    await session.commit()
+                return ours
+
+            yield still_ours
+        finally:
+            await session.invalidate()  # the session would take its lock back to the pool
 
 
 async def sweep(engine: AsyncEngine, bus: Bus, now_s: float) -> int:
-    """Apply everything that is due now; returns for how many technicians and unassigned jobs."""
+    """Apply everything that is due now; returns for how many technicians and unassigned jobs.
+
+    What fails for one technician is put off, and costs no other one.
+    """
     async with watching(engine) as connection:
         due = await job_store.due_jobs(connection, now_s, MOST_PER_ROUND)
-    for organisation_id, technician_id, job_ids in due:
+    for one in due:
         try:
-            async with transaction(engine, organisation_id) as connection:
-                changes = await _apply(connection, organisation_id, technician_id, job_ids, now_s)
+            async with transaction(engine, one.organisation_id) as connection:
+                changes = await _apply(connection, one, now_s)
             await bus.publish(changes)
         except (outcome.Outdated, Contended):
-            log.info("sweep_outdated", technician=str(technician_id))  # due again in the next round
+            log.info("sweep_outdated", technician=str(one.technician_id))  # due again in the next round
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("sweep_failed_for", technician=str(one.technician_id), organisation=str(one.organisation_id))
+            async with transaction(engine, one.organisation_id) as connection:
+                await job_store.put_off(connection, one, now_s, now_s + PUT_OFF_S)
     return len(due)
 
 
-async def _apply(
-    connection: AsyncConnection,
-    organisation_id: UUID,
-    technician_id: UUID | None,
-    job_ids: Sequence[UUID],
-    now_s: float,
-) -> list[JobChanged]:
+async def _apply(connection: AsyncConnection, due: DueJobs, now_s: float) -> list[JobChanged]:
     """Let time pass for one technician's jobs, or for jobs that nobody has yet."""
+    organisation_id, technician_id = due.organisation_id, due.technician_id
     if technician_id is None:
-        found = [await job_store.read_job(connection, organisation_id, job_id) for job_id in sorted(job_ids)]
-        jobs = [job for job in found if job is not None]
+        found = [await job_store.read_job(connection, organisation_id, job_id) for job_id in sorted(due.job_ids)]
+        jobs = [job for job in found if job is not None and job.technician_id is None]
         assessment = pass_time(Checkpoint(), jobs, [], now_s)
     else:
         versions = await people.lock_technicians(connection, organisation_id, [technician_id])
-        (technician,) = await read_technicians(connection, organisation_id, versions, [technician_id], now_s)
+        (technician,) = await read_technicians(connection, organisation_id, versions, list(versions), now_s)
         jobs = list(technician.jobs)
-        advance = give_up_gap(technician.checkpoint, now_s)
-        assessment = pass_time(advance.checkpoint, jobs, await _lane(connection, advance), now_s)
+        checkpoint, stretches = give_up_gaps(technician.checkpoint, now_s)
+        lane = [await fix_store.read_stretch(connection, organisation_id, stretch) for stretch in stretches]
+        assessment = pass_time(checkpoint, jobs, [fix for fixes in lane for fix in fixes], now_s)
     before = {job.id: job for job in jobs}
-    _look_again_later(assessment, job_ids, now_s)
+    _look_again_later(assessment, due.job_ids, now_s)
     changes = await outcome.apply(connection, organisation_id, before, assessment, actor="clock", now_s=now_s)
-    await job_store.clear_due(connection, organisation_id, set(job_ids) - set(before))
+    await job_store.put_off(connection, replace(due, job_ids=sorted(set(due.job_ids) - set(before))), now_s, None)
     if technician_id is not None:
         await people.save_technicians(connection, organisation_id, [(technician_id, assessment.checkpoint)])
     return changes
-
-
-async def _lane(connection: AsyncConnection, advance: Advance) -> list[Fix]:
-    """The fixes that waited for a backlog which did not come."""
-    device_id, stream = advance.checkpoint.device_id, advance.checkpoint.stream
-    if advance.empty or device_id is None:
-        return []
-    return await fix_store.read_fixes(connection, device_id, stream, advance.first, advance.last)
 
 
 def _look_again_later(assessment: Assessment, job_ids: Sequence[UUID], now_s: float) -> None:

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from tracking_server.domain.assess import Assessment, assess
-from tracking_server.domain.checkpoint import Advance, Checkpoint, receive
+from tracking_server.domain.checkpoint import Checkpoint, Stretch, Suspect, receive
 from tracking_server.domain.eta import Correction
 from tracking_server.domain.events import SHIFT_TAPS, Tap, TapVerdict
 from tracking_server.domain.fix import QUARANTINE_TABLE, Fix, Judgement, Verdict, judge, skew_s
-from tracking_server.domain.job import Job
+from tracking_server.domain.job import is_remembered
 from tracking_server.domain.shift import Shift, after_taps
 from tracking_server.store.devices import Device
-from tracking_server.store.fixes import FixRow, Rejected
+from tracking_server.store.fixes import FixRow, Rejected, TapReceipt
 from tracking_server.store.memory import Technician
+
+OLDEST_TAP_S = 4 * 86_400.0  # a phone keeps three days; an older tap comes from a clock that nobody can correct
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class Delivery:
         return [replace(tap, time_s=min(tap.time_s + self.skew_s, self.received_s)) for tap in self.taps]
 
     @property
+    def weight(self) -> int:
+        """How much this holds in memory while it waits, counted in fixes of about a kilobyte."""
+        return 1 + len(self.fixes) + len(self.taps) + sum(1 + len(item.body) // 1000 for item in self.rejected)
+
+    @property
     def numbers(self) -> list[int]:
         """Every number of the stream that this delivery gives an answer to."""
         rejected = [item.seq for item in self.rejected if item.seq is not None]
@@ -48,11 +55,9 @@ class Delivery:
 
 @dataclass(slots=True)
 class Lane:
-    """A stretch of a stream that may be judged now, with the fixes of it that this turn brought."""
+    """A stretch that may be judged now, with the fixes of it that this turn brought."""
 
-    device_id: UUID
-    stream: int
-    advance: Advance
+    stretch: Stretch
     fixes: list[Fix]
 
 
@@ -70,30 +75,45 @@ class Turn:
     cleared: list[tuple[UUID, Fix]] = field(default_factory=list)
     lanes: list[Lane] = field(default_factory=list)
     verdicts: dict[tuple[UUID, int], dict[int, str]] = field(default_factory=dict)  # by device and stream, then number
+    dead_taps: list[tuple[Device, Tap, TapVerdict]] = field(default_factory=list)
 
     @classmethod
     def of(cls, technician: Technician, now_s: float) -> Turn:
         return cls(technician, now_s, technician.checkpoint, list(technician.shifts))
 
-    def take(self, delivery: Delivery, new_taps: set[tuple[int, int]]) -> None:
-        """Judge one delivery. Only taps that were not stored before have an effect."""
+    def take(self, delivery: Delivery, receipt: TapReceipt) -> None:
+        """Judge one delivery. Only taps that were not stored before have an effect; the others are answered again."""
+        answers = self.verdicts.setdefault((delivery.device.id, delivery.stream), {})
+        answers |= receipt.verdicts
+        self._take_taps(delivery, receipt)
         skew = delivery.skew_s
-        taps = [tap for tap in delivery.taps_on_our_clock() if (tap.stream, tap.seq) in new_taps]
-        self.taps += [(delivery.device, tap) for tap in taps]
-        self.shifts = after_taps(self.shifts, taps)
         fixes = [replace(fix, time_s=fix.time_s + skew) for fix in delivery.fixes] if skew else list(delivery.fixes)
+        suspect = self.checkpoint.suspect
+        own_suspect = suspect.fix if suspect is not None and suspect.device_id == delivery.device.id else None
         judgement = judge(
             fixes,
             shifts=self.shifts,
             skew_s=skew,
             received_s=delivery.received_s,
             last=self.checkpoint.position,
-            suspect=self.checkpoint.suspect,
+            suspect=own_suspect,
         )
-        self._note_verdicts(delivery, judgement, fixes, skew)
+        answers |= {seq: verdict.value for seq, verdict in judgement.verdicts.items()}
+        answers |= {item.seq: item.reason.value for item in delivery.rejected if item.seq is not None}
+        self._keep(delivery, judgement, fixes, skew)
         self._follow(delivery, judgement)
 
-    def _note_verdicts(self, delivery: Delivery, judgement: Judgement, fixes: list[Fix], skew: float) -> None:
+    def _take_taps(self, delivery: Delivery, receipt: TapReceipt) -> None:
+        new = [tap for tap in delivery.taps_on_our_clock() if tap.seq in receipt.new]
+        for tap in new:
+            if tap.time_s < delivery.received_s - OLDEST_TAP_S:
+                self._have_no_effect(delivery.device, tap, TapVerdict.too_old)
+            else:
+                self.taps.append((delivery.device, tap))
+        self.shifts = after_taps(self.shifts, [tap for _, tap in self.taps])
+
+    def _keep(self, delivery: Delivery, judgement: Judgement, fixes: list[Fix], skew: float) -> None:
+        """Sort the fixes by where they are kept."""
         device = delivery.device
         for fix in fixes:
             verdict = judgement.verdicts.get(fix.seq)
@@ -102,36 +122,37 @@ class Turn:
             elif verdict is not Verdict.not_on_shift:
                 self.rows.append(FixRow(device.organisation_id, device.id, delivery.received_s, skew, fix, verdict))
         self.rejected += delivery.rejected
-        answers = {seq: verdict.value for seq, verdict in judgement.verdicts.items()}
-        answers |= {item.seq: item.reason.value for item in delivery.rejected if item.seq is not None}
-        self.verdicts[delivery.device.id, delivery.stream] = {
-            **self.verdicts.get((delivery.device.id, delivery.stream), {}),
-            **answers,
-        }
 
     def _follow(self, delivery: Delivery, judgement: Judgement) -> None:
         """Move the checkpoint: the position to the newest trusted fix, the order lane as far as there is no gap."""
-        self.checkpoint = replace(self.checkpoint, suspect=judgement.suspect)
-        trusted = judgement.trusted
-        position = self.checkpoint.position
+        device_id = delivery.device.id
+        if judgement.suspect is not None:
+            self.checkpoint = replace(self.checkpoint, suspect=Suspect(device_id, judgement.suspect))
+        elif self.checkpoint.suspect is not None and self.checkpoint.suspect.device_id == device_id:
+            self.checkpoint = replace(self.checkpoint, suspect=None)
+        trusted, position = judgement.trusted, self.checkpoint.position
         if trusted and (position is None or trusted[-1].time_s > position.time_s):
             self.checkpoint = replace(self.checkpoint, position=trusted[-1])
         if judgement.cleared is not None:
-            self.cleared.append((delivery.device.id, judgement.cleared))
-        if not delivery.numbers:
+            self.cleared.append((device_id, judgement.cleared))
+        numbers = delivery.numbers
+        if not numbers:
             return
-        advance = receive(self.checkpoint, delivery.device.id, delivery.stream, delivery.numbers, self.now_s)
-        self.checkpoint = advance.checkpoint
-        if not advance.empty:
-            own = [fix for fix in trusted if advance.first <= fix.seq <= advance.last or fix is judgement.cleared]
-            self.lanes.append(Lane(delivery.device.id, delivery.stream, advance, own))
+        self.checkpoint, stretch = receive(self.checkpoint, device_id, delivery.stream, numbers, self.now_s)
+        if stretch is not None:
+            own = [fix for fix in trusted if stretch.first <= fix.seq <= stretch.last or fix is judgement.cleared]
+            self.lanes.append(Lane(stretch, own))
 
     def refuse(self, row: FixRow) -> None:
-        """The store would not have this row: it goes to quarantine, and its phone is told."""
+        """The store would not have this row: it goes to quarantine, its phone is told, and nothing follows from it."""
         self.rejected.append(reject(row.device_id, Verdict.refused, row.fix, row.received_s))
+        self.verdicts[row.device_id, row.fix.stream][row.fix.seq] = Verdict.refused.value
         for lane in self.lanes:
             lane.fixes = [fix for fix in lane.fixes if fix is not row.fix]
-        self.verdicts[row.device_id, row.fix.stream][row.fix.seq] = Verdict.refused.value
+        if self.checkpoint.position is row.fix:
+            self.checkpoint = replace(self.checkpoint, position=self.technician.checkpoint.position)
+        if self.checkpoint.suspect is not None and self.checkpoint.suspect.fix is row.fix:
+            self.checkpoint = replace(self.checkpoint, suspect=None)
 
     def begun_or_changed_shifts(self) -> list[Shift]:
         """The shifts to write."""
@@ -140,20 +161,22 @@ class Turn:
     def assess(self, lane: Sequence[Fix], correction: Correction) -> Assessment:
         """What the taps and the fixes that may be judged come to."""
         taps = [tap for _, tap in self.taps if tap.kind not in SHIFT_TAPS]
-        shift_changed = bool(self.begun_or_changed_shifts())
-        return assess(
-            self.checkpoint, self.technician.jobs, taps, lane, self.now_s, correction, shift_changed=shift_changed
-        )
-
-    def ineffective_taps(self, assessment: Assessment) -> list[tuple[Device, Tap, TapVerdict]]:
-        """The taps that changed nothing, which their phone is told as well."""
-        found = []
+        jobs, shift_changed = self.technician.jobs, bool(self.begun_or_changed_shifts())
+        assessment = assess(self.checkpoint, jobs, taps, lane, self.now_s, correction, shift_changed=shift_changed)
         for device, tap in self.taps:
             verdict = assessment.tap_verdicts.get((tap.stream, tap.seq))
             if verdict is not None:
-                self.verdicts[device.id, tap.stream][tap.seq] = verdict.value
-                found.append((device, tap, verdict))
-        return found
+                self._have_no_effect(device, tap, verdict)
+        return assessment
+
+    def give_up_judging(self) -> None:
+        """The judging itself fails on this phone's data: its fixes and taps are kept, and nothing follows from them."""
+        for device, tap in self.taps:
+            self._have_no_effect(device, tap, TapVerdict.not_judged)
+
+    def _have_no_effect(self, device: Device, tap: Tap, verdict: TapVerdict) -> None:
+        self.verdicts[device.id, tap.stream][tap.seq] = verdict.value
+        self.dead_taps.append((device, tap, verdict))
 
     def answer(self, delivery: Delivery) -> dict[int, str]:
         """The verdicts on what this delivery brought."""
@@ -162,13 +185,12 @@ class Turn:
         return {seq: verdict for seq, verdict in verdicts.items() if seq in own}
 
     def after(self, assessment: Assessment | None) -> Technician:
-        """The technician as this turn leaves them."""
-        jobs: tuple[Job, ...] = self.technician.jobs
-        checkpoint = self.checkpoint
-        if assessment is not None:
-            jobs, checkpoint = tuple(assessment.jobs.values()), assessment.checkpoint
-        version = self.technician.version + 1
-        return replace(self.technician, version=version, checkpoint=checkpoint, shifts=tuple(self.shifts), jobs=jobs)
+        """The technician as this turn leaves them; as they were, when nothing was judged."""
+        technician = replace(self.technician, version=self.technician.version + 1)
+        if assessment is None:
+            return technician
+        jobs = tuple(job for job in assessment.jobs.values() if is_remembered(job, self.now_s))
+        return replace(technician, checkpoint=assessment.checkpoint, shifts=tuple(self.shifts), jobs=jobs)
 
 
 def reject(device_id: UUID, verdict: Verdict, fix: Fix, received_s: float) -> Rejected:

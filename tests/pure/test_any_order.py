@@ -16,6 +16,7 @@ from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import Job, State
 from tracking_server.domain.shift import Shift
 from tracking_server.store.devices import Device
+from tracking_server.store.fixes import TapReceipt
 from tracking_server.store.memory import Technician
 from tracking_server.turn import Turn
 
@@ -36,12 +37,12 @@ def drive_through(batches: list[list[Fix]]) -> list[tuple[EventKind, float]]:
     happened = []
     for batch in batches:
         turn = Turn.of(technician, NOON + 1000)
-        turn.take(phone.delivery(NOON + 1000, batch), set())
+        turn.take(phone.delivery(NOON + 1000, batch), TapReceipt())
         stored |= {row.fix.seq: row.fix for row in turn.rows if row.verdict is None}
         lane: list[Fix] = []
-        for stretch in turn.lanes:
-            numbers = range(stretch.advance.first, stretch.advance.last + 1)
-            lane += [stored[seq] for seq in numbers] if stretch.advance.stored else stretch.fixes
+        for part in turn.lanes:
+            numbers = range(part.stretch.first, part.stretch.last + 1)
+            lane += [stored[seq] for seq in numbers] if part.stretch.stored else part.fixes
         assessment = turn.assess(lane, eta.DEFAULT)
         happened += [(item.event.kind, item.event.at_s) for item in assessment.happenings]
         technician = turn.after(assessment)

@@ -8,7 +8,18 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracking_server.domain.checkpoint import GAP_WAIT_S, Checkpoint, Stay, give_up_gap, merge, receive, union
+from tracking_server.domain.checkpoint import (
+    GAP_WAIT_S,
+    Checkpoint,
+    Progress,
+    Stay,
+    Stretch,
+    Suspect,
+    give_up_gaps,
+    merge,
+    receive,
+    union,
+)
 from tracking_server.domain.fix import Fix
 from tracking_server.domain.geofence import Presence
 
@@ -16,70 +27,85 @@ PHONE = UUID(int=1)
 OTHER_PHONE = UUID(int=2)
 
 
+def progress(checkpoint: Checkpoint, device_id: UUID = PHONE) -> Progress:
+    return checkpoint.progress[device_id]
+
+
+def stretch(first: int, last: int, *, stored: bool, device_id: UUID = PHONE, stream: int = 5) -> Stretch:
+    return Stretch(device_id, stream, first, last, stored)
+
+
 def test_numbers_in_order_go_straight_through() -> None:
     """Nothing waits and nothing is read back."""
-    first = receive(Checkpoint(), PHONE, 5, [1, 2, 3], 0.0)
-    assert (first.first, first.last, first.stored) == (1, 3, False)
-    second = receive(first.checkpoint, PHONE, 5, [4], 1.0)
-    assert (second.first, second.last, second.stored) == (4, 4, False)
-    assert second.checkpoint.waiting_since_s is None
+    checkpoint, opened = receive(Checkpoint(), PHONE, 5, [1, 2, 3], 0.0)
+    assert opened == stretch(1, 3, stored=False)
+    checkpoint, opened = receive(checkpoint, PHONE, 5, [4], 1.0)
+    assert opened == stretch(4, 4, stored=False)
+    assert checkpoint.gap_due_s is None
 
 
 def test_a_stream_may_begin_at_zero() -> None:
     """Both beginnings are in use."""
-    first = receive(Checkpoint(), PHONE, 5, [0, 1], 0.0)
-    assert (first.first, first.last, first.stored) == (0, 1, False)
+    assert receive(Checkpoint(), PHONE, 5, [0, 1], 0.0)[1] == stretch(0, 1, stored=False)
 
 
 def test_what_follows_a_gap_waits_for_it_and_is_then_read_back() -> None:
     """Newest first: judged when the oldest has come, all of it in order."""
-    late = receive(Checkpoint(), PHONE, 5, [4, 5, 6], 100.0)
-    assert late.empty
-    assert late.checkpoint.gap_due_s == 100.0 + GAP_WAIT_S
-    whole = receive(late.checkpoint, PHONE, 5, [1, 2, 3], 110.0)
-    assert (whole.first, whole.last, whole.stored) == (1, 6, True)
-    assert whole.checkpoint.waiting_since_s is None
+    checkpoint, opened = receive(Checkpoint(), PHONE, 5, [4, 5, 6], 100.0)
+    assert opened is None
+    assert checkpoint.gap_due_s == 100.0 + GAP_WAIT_S
+    checkpoint, opened = receive(checkpoint, PHONE, 5, [1, 2, 3], 110.0)
+    assert opened == stretch(1, 6, stored=True)
+    assert checkpoint.gap_due_s is None
 
 
 def test_the_wait_for_a_gap_ends() -> None:
     """After a minute, by the clock or by the next batch, what came is judged without the rest."""
-    late = receive(Checkpoint(), PHONE, 5, [4, 5], 100.0).checkpoint
-    assert give_up_gap(late, 159.0).empty
-    by_clock = give_up_gap(late, 160.0)
-    assert (by_clock.first, by_clock.last, by_clock.stored) == (1, 5, True)
-    by_batch = receive(late, PHONE, 5, [6], 161.0)
-    assert (by_batch.first, by_batch.last) == (1, 6)
+    late, _ = receive(Checkpoint(), PHONE, 5, [4, 5], 100.0)
+    assert give_up_gaps(late, 159.0)[1] == []
+    given_up, opened = give_up_gaps(late, 160.0)
+    assert (opened, given_up.gap_due_s) == ([stretch(1, 5, stored=True)], None)
+    assert give_up_gaps(given_up, 170.0)[1] == []
+    assert receive(late, PHONE, 5, [6], 161.0)[1] == stretch(1, 6, stored=True)
 
 
 def test_a_retry_opens_nothing() -> None:
     """The same numbers again are answered, not judged."""
-    once = receive(Checkpoint(), PHONE, 5, [1, 2, 3], 0.0).checkpoint
-    again = receive(once, PHONE, 5, [2, 3], 1.0)
-    assert again.empty
-    assert again.checkpoint == once
+    once, _ = receive(Checkpoint(), PHONE, 5, [1, 2, 3], 0.0)
+    assert receive(once, PHONE, 5, [2, 3], 1.0) == (once, None)
 
 
 def test_a_new_stream_begins_anew_and_an_old_one_is_only_kept() -> None:
     """A new day or database starts counting again; its predecessor's rest raises nothing."""
-    old = receive(Checkpoint(), PHONE, 5, [1, 2], 0.0).checkpoint
-    new = receive(old, PHONE, 6, [1], 1.0)
-    assert (new.first, new.last) == (1, 1)
-    assert receive(new.checkpoint, PHONE, 5, [3], 2.0).empty
-    other = receive(new.checkpoint, OTHER_PHONE, 5, [1], 3.0)
-    assert (other.first, other.last) == (1, 1)
+    old, _ = receive(Checkpoint(), PHONE, 5, [1, 2], 0.0)
+    new, opened = receive(old, PHONE, 6, [1], 1.0)
+    assert opened == stretch(1, 1, stored=False, stream=6)
+    assert receive(new, PHONE, 5, [3], 2.0) == (new, None)
+
+
+def test_two_phones_of_one_technician_have_their_own_progress() -> None:
+    """While an old phone is put away, both speak: neither holds the other back, and a few are remembered."""
+    checkpoint = Checkpoint()
+    for n in range(1, 50):
+        for device_id in (PHONE, OTHER_PHONE):
+            checkpoint, opened = receive(checkpoint, device_id, 5, [n], float(n))
+            assert opened == stretch(n, n, stored=False, device_id=device_id)
+    for n in range(10, 20):
+        checkpoint, _ = receive(checkpoint, UUID(int=n), 5, [1], 100.0)
+    assert list(checkpoint.progress) == [UUID(int=17), UUID(int=18), UUID(int=19)]
 
 
 @given(st.lists(st.lists(st.integers(1, 60), min_size=1), min_size=1))
 def test_every_number_is_opened_exactly_once(batches: list[list[int]]) -> None:
     """However the numbers come and repeat: stretches never overlap, and end at the first missing number."""
-    checkpoint, opened = Checkpoint(), []
+    checkpoint, numbers = Checkpoint(), []
     for batch in batches:
-        advance = receive(checkpoint, PHONE, 5, batch, 0.0)
-        checkpoint = advance.checkpoint
-        opened += list(range(advance.first, advance.last + 1))
+        checkpoint, opened = receive(checkpoint, PHONE, 5, batch, 0.0)
+        numbers += [] if opened is None else list(range(opened.first, opened.last + 1))
     sent = {number for batch in batches for number in batch}
     front = next(n for n in range(1, 62) if n not in sent) - 1
-    assert opened == list(range(1, front + 1))
+    assert numbers == list(range(1, front + 1))
+    assert progress(checkpoint).front == front
 
 
 @given(st.lists(st.integers(0, 50)), st.lists(st.integers(0, 50)))
@@ -93,6 +119,8 @@ def test_ranges_are_sets(a: list[int], b: list[int]) -> None:
 def test_a_checkpoint_survives_its_row() -> None:
     """What is written as JSON is read back the same."""
     fix = Fix(5, 7, 100.0, 1.0, 2.0, 5.0)
-    checkpoint = Checkpoint(PHONE, 5, ((1, 3), (5, 6)), 50.0, fix, fix, None, 99.0, {OTHER_PHONE: Stay(2, Presence())})
+    progresses = {PHONE: Progress(5, ((1, 3), (5, 6)), 50.0), OTHER_PHONE: Progress(4)}
+    stays = {UUID(int=7): Stay(2, Presence())}
+    checkpoint = Checkpoint(progresses, fix, fix, Suspect(PHONE, fix), 99.0, stays)
     assert Checkpoint.from_json(json.loads(json.dumps(checkpoint.to_json()))) == checkpoint
     assert Checkpoint.from_json({}) == Checkpoint()

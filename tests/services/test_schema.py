@@ -13,7 +13,7 @@ from tests.support.firm import Firm
 from tests.support.rows import count
 from tracking_server.embedded import Installation
 from tracking_server.store import fixes as fix_store
-from tracking_server.store.engine import begin
+from tracking_server.store.engine import begin, transaction
 from tracking_server.store.fixes import FixRow
 from tracking_server.store.maintain import maintain
 from tracking_server.store.migrate import migrate, newest_revision
@@ -64,8 +64,14 @@ async def test_fixes_past_their_retention_are_deleted(firm: Firm, servers: Insta
     async with begin(firm.engine) as connection:
         rows = [FixRow(firm.organisation_id, phone.device.id, firm.now_s, 0.0, phone.fix(firm.now_s), None)]
         await fix_store.insert_fixes(connection, rows)
+    other = await Firm.create(firm.engine, firm.now_s, "Another firm")
+    theirs = await other.phone()
+    async with begin(firm.engine) as connection:
+        rows = [FixRow(other.organisation_id, theirs.device.id, firm.now_s, 0.0, theirs.fix(firm.now_s), None)]
+        await fix_store.insert_fixes(connection, rows)
+    async with transaction(firm.engine, other.organisation_id) as connection:
+        await connection.execute(sa.text("UPDATE organisation SET settings = '{\"fix_retention_days\": 5}'"))
     today = datetime.now(UTC).date()
-    list(maintain(servers.owner_url(database), today + timedelta(days=29)))
-    assert await count(firm, "fix") == 1
-    list(maintain(servers.owner_url(database), today + timedelta(days=32)))
-    assert await count(firm, "fix") == 0
+    for days, ours_left, theirs_left in ((4, 1, 1), (7, 1, 0), (29, 1, 0), (32, 0, 0)):
+        list(maintain(servers.owner_url(database), today + timedelta(days=days)))
+        assert (await count(firm, "fix"), await count(other, "fix")) == (ours_left, theirs_left)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.clocks import SetClock
@@ -10,7 +11,9 @@ from tests.support.rows import events, job_row, rows
 from tracking_server.domain.events import TapKind
 from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
-from tracking_server.sweep import sweep
+from tracking_server.store.engine import transaction
+from tracking_server.store.jobs import DueJobs, put_off
+from tracking_server.sweep import PUT_OFF_S, sweep
 
 
 async def test_a_dwell_ends_without_another_fix(
@@ -70,3 +73,58 @@ async def test_a_broken_promise_is_told_once(firm: Firm, engine: AsyncEngine, bu
     owed = [message for message in await rows(firm, "message") if message.kind == "delayed"]
     assert {message.job_id for message in owed} == set(late)
     assert len(owed) == 2
+
+
+async def test_one_damaged_technician_costs_no_other_firm(firm: Firm, engine: AsyncEngine, bus: Bus) -> None:
+    """A checkpoint that nobody can read: that technician is put off, the other firm's late job is told."""
+    other = await Firm.create(engine, firm.now_s, "Another firm")
+    damaged = await firm.job((await firm.phone()).device.technician_id)
+    late = await other.job((await other.phone()).device.technician_id)
+    async with transaction(engine, firm.organisation_id) as connection:
+        await connection.execute(sa.text("UPDATE technician SET checkpoint = '{\"progress\": 5}'"))
+        await connection.execute(sa.text("UPDATE job SET due_at = due_at - interval '1 minute'"))
+    now_s = firm.now_s + 7200 + 700
+    await sweep(engine, bus, now_s)
+    assert "delayed" in [event.kind for event in await events(other, late)]
+    assert (await job_row(firm, damaged)).due_at.timestamp() == now_s + PUT_OFF_S
+
+
+async def test_a_job_given_away_during_the_round_keeps_its_alarm(firm: Firm, engine: AsyncEngine, bus: Bus) -> None:
+    """The list was read before the reassignment: the new technician's round tells the delay."""
+    ana, luis = await firm.phone("Ana"), await firm.phone("Luis")
+    job_id = await firm.job(ana.device.technician_id)
+    now_s = firm.now_s + 7200 + 700
+    listed = DueJobs(firm.organisation_id, ana.device.technician_id, [job_id])
+    await firm.assign(job_id, luis.device.technician_id, now_s - 1)
+    async with transaction(engine, firm.organisation_id) as connection:
+        await put_off(connection, listed, now_s, None)
+    await sweep(engine, bus, now_s)
+    assert [event.kind for event in await events(firm, job_id)].count("delayed") == 1
+
+
+async def test_a_promise_broken_by_a_silent_phone_is_told_once(
+    journey: Journey, firm: Firm, clock: SetClock, engine: AsyncEngine, bus: Bus
+) -> None:
+    """The last estimate is from before the silence: it is no new promise, and nobody is told every five seconds."""
+    phone = await firm.phone()
+    job_id = await firm.job(phone.device.technician_id)
+    taps = [phone.tap(firm.now_s, TapKind.shift_start), phone.tap(firm.now_s + 1, TapKind.en_route, job_id)]
+    clock.now_s = firm.now_s + 11
+    await journey.accept(phone.delivery(clock.now_s, [phone.fix(clock.now_s - 1, 3000.0)], taps))
+    assert (await job_row(firm, job_id)).eta_likely is not None
+    for n in range(20):
+        await sweep(engine, bus, firm.now_s + 7200 + 601 + 5 * n)
+    assert [event.kind for event in await events(firm, job_id)].count("delayed") == 1
+
+
+async def test_who_moves_up_by_a_reassignment_is_told(firm: Firm) -> None:
+    """The first technician's second customer is next now; the new technician's first customer already was."""
+    ana, luis = await firm.phone("Ana"), await firm.phone("Luis")
+    theirs = await firm.job(luis.device.technician_id)
+    given, second = [await firm.job(ana.device.technician_id) for _ in range(2)]
+    await firm.assign(given, luis.device.technician_id, firm.now_s + 5)
+    kinds = {job_id: [event.kind for event in await events(firm, job_id)] for job_id in (theirs, given, second)}
+    assert "next_up" in kinds[second]
+    assert "next_up" not in kinds[theirs] + kinds[given]
+    moved_up = next(event for event in await events(firm, second) if event.kind == "next_up")
+    assert moved_up.evidence["cause"] == "dispatcher"

@@ -148,11 +148,13 @@ def _apply_tap(assessment: Assessment, tap: Tap) -> None:
     if tap.kind is TapKind.en_route and last is not None and tap.time_s - last.time_s < FRESH_S:
         evidence["distance_m"] = round(_away_m(job, last))  # what travel times are learnt from
     event = Event(EVENT_OF_TAP[tap.kind], tap.time_s, Cause.tap, evidence)
-    if event.kind is EventKind.en_route:
-        _leave_other_drive(assessment, job, event)
-    if not assessment.happen(job, event):
+    after = advance(job, event)
+    if after is None:
         assessment.tap_verdicts[tap.stream, tap.seq] = TapVerdict.not_now
         return
+    if after.state is State.en_route:
+        _leave_other_drive(assessment, job, event)
+    assessment.happen(job, event)
     presence = assessment.presence(job) or Presence()
     if event.kind is EventKind.arrived:
         assessment.remember(job, geofence.tell_arrived(presence, tap.time_s))
@@ -161,9 +163,8 @@ def _apply_tap(assessment: Assessment, tap: Tap) -> None:
 
 
 def _leave_other_drive(assessment: Assessment, job: Job, event: Event) -> None:
-    """A technician drives to one stop at a time: setting off to this one takes back the other."""
-    if job.state is not State.assigned:
-        return
+    """A technician drives to one stop at a time: setting off to this one, or being on the way to it again after an
+    undo, takes back the other."""
     for other in list(assessment.jobs.values()):
         if other.state is State.en_route and other.id != job.id:
             taken_back = Event(EventKind.undone, event.at_s, event.cause, {**event.evidence, "for_job": str(job.id)})
@@ -218,14 +219,18 @@ def _finish(assessment: Assessment, before: Collection[Job], now_s: float, *, sh
 
 def touch_neighbours(assessment: Assessment, before: Collection[Job], *, shift_changed: bool) -> None:
     """A page also shows the shift and how many stops come before: jobs for which these changed are at a new version."""
-    after = list(assessment.jobs.values())
     if not shift_changed and not assessment.happenings:
         return
     for job in before:
         now = assessment.jobs[job.id]
-        moved_up = stops_before(job, before) != stops_before(now, after)
-        if moved_up and now.state is State.assigned and stops_before(now, after) == 0:
-            assessment.happen(now, Event(EventKind.next_up, assessment.happenings[-1].event.at_s, Cause.tap))
+        if now.technician_id != job.technician_id:
+            continue  # given to somebody else just now: told already
+        mine_before = [other for other in before if other.technician_id == job.technician_id]
+        mine_now = [other for other in assessment.jobs.values() if other.technician_id == job.technician_id]
+        moved_up = stops_before(job, mine_before) != stops_before(now, mine_now)
+        if moved_up and now.state is State.assigned and stops_before(now, mine_now) == 0:
+            last = assessment.happenings[-1].event
+            assessment.happen(now, Event(EventKind.next_up, last.at_s, last.cause))
         elif now.version == job.version and now.state in OPEN and (shift_changed or moved_up):
             assessment.jobs[job.id] = replace(now, version=now.version + 1)
 

@@ -16,6 +16,7 @@ from tracking_server.domain.geofence import Presence
 
 GAP_WAIT_S = 60.0
 MOST_RANGES = 64  # a phone with more holes than this is not sending a backlog: the oldest hole is given up
+MOST_PHONES = 3  # remembered per technician: an old one, a new one, and one in between
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -29,18 +30,12 @@ class Stay:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The technician's memory. `seen` are the answered numbers of the stream, merged."""
+class Progress:
+    """How far one phone's stream was answered. `seen` are the answered numbers, merged."""
 
-    device_id: UUID | None = None
-    stream: int = 0
+    stream: int
     seen: Ranges = ()
     waiting_since_s: float | None = None
-    judged: Fix | None = None
-    position: Fix | None = None
-    suspect: Fix | None = None
-    eta_s: float | None = None
-    stays: dict[UUID, Stay] = field(default_factory=dict)
 
     @property
     def front(self) -> int:
@@ -48,20 +43,46 @@ class Checkpoint:
         return self.seen[0][1] if self.seen and self.seen[0][0] <= 1 else 0
 
     @property
+    def whole(self) -> bool:
+        """Nothing was answered beyond a gap."""
+        return not self.seen or (len(self.seen) == 1 and self.seen[0][1] == self.front)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A fix that implied a jump and waits for its other side."""
+
+    device_id: UUID
+    fix: Fix
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The technician's memory. A technician has one phone, or a new one beside the old one for a while."""
+
+    progress: dict[UUID, Progress] = field(default_factory=dict)  # by device, the latest to speak last
+    judged: Fix | None = None
+    position: Fix | None = None
+    suspect: Suspect | None = None
+    eta_s: float | None = None
+    stays: dict[UUID, Stay] = field(default_factory=dict)
+
+    @property
     def gap_due_s(self) -> float | None:
         """When the wait for a backlog ends."""
-        return None if self.waiting_since_s is None else self.waiting_since_s + GAP_WAIT_S
+        waits = [item.waiting_since_s for item in self.progress.values() if item.waiting_since_s is not None]
+        return min(waits) + GAP_WAIT_S if waits else None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the technician's row."""
         return {
-            "device": self.device_id.hex if self.device_id else None,
-            "stream": self.stream,
-            "seen": self.seen,
-            "waiting_since_s": self.waiting_since_s,
+            "progress": {
+                device_id.hex: [item.stream, item.seen, item.waiting_since_s]
+                for device_id, item in self.progress.items()
+            },
             "judged": _fix_to_json(self.judged),
             "position": _fix_to_json(self.position),
-            "suspect": _fix_to_json(self.suspect),
+            "suspect": None if self.suspect is None else [self.suspect.device_id.hex, _fix_to_json(self.suspect.fix)],
             "eta_s": self.eta_s,
             "stays": {job_id.hex: [stay.assignment, stay.presence.to_json()] for job_id, stay in self.stays.items()},
         }
@@ -72,13 +93,13 @@ class Checkpoint:
         if not value:
             return cls()
         return cls(
-            device_id=UUID(value["device"]) if value["device"] else None,
-            stream=value["stream"],
-            seen=tuple((first, last) for first, last in value["seen"]),
-            waiting_since_s=value["waiting_since_s"],
+            progress={
+                UUID(device_id): Progress(stream, tuple((first, last) for first, last in seen), waiting_since_s)
+                for device_id, (stream, seen, waiting_since_s) in value["progress"].items()
+            },
             judged=_fix_from_json(value["judged"]),
             position=_fix_from_json(value["position"]),
-            suspect=_fix_from_json(value["suspect"]),
+            suspect=_suspect_from_json(value["suspect"]),
             eta_s=value["eta_s"],
             stays={
                 UUID(job_id): Stay(assignment, Presence.from_json(presence))
@@ -88,49 +109,62 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Advance:
-    """Fixes numbered `first` to `last` may be judged now; `stored` says that some came with earlier batches."""
+class Stretch:
+    """Fixes of one stream, numbered `first` to `last`, that may be judged now; `stored` says that some of them came
+    with earlier batches."""
 
-    checkpoint: Checkpoint
+    device_id: UUID
+    stream: int
     first: int
     last: int
     stored: bool
 
-    @property
-    def empty(self) -> bool:
-        return self.last < self.first
 
-
-def receive(checkpoint: Checkpoint, device_id: UUID, stream: int, numbers: Iterable[int], now_s: float) -> Advance:
+def receive(
+    checkpoint: Checkpoint, device_id: UUID, stream: int, numbers: Iterable[int], now_s: float
+) -> tuple[Checkpoint, Stretch | None]:
     """Note what a phone sent, and say how far the order lane may go.
 
-    An older stream than the checkpoint's is a backlog that nobody waits for: kept, without events.
+    An older stream than the phone's newest is a backlog that nobody waits for: kept, without events.
     """
     batch = merge((), numbers)
-    if (checkpoint.device_id, checkpoint.stream) != (device_id, stream):
-        if checkpoint.device_id == device_id and stream < checkpoint.stream:
-            return Advance(checkpoint, 1, 0, stored=False)
-        checkpoint = replace(checkpoint, device_id=device_id, stream=stream, seen=(), waiting_since_s=None)
-    before = checkpoint.front
-    checkpoint = replace(checkpoint, seen=_bounded(union(checkpoint.seen, batch)))
-    return _open(checkpoint, before, batch, now_s)
+    progress = checkpoint.progress.get(device_id)
+    if progress is None or stream > progress.stream:
+        progress = Progress(stream)
+    elif stream < progress.stream:
+        return checkpoint, None
+    before = progress.front
+    progress = replace(progress, seen=_bounded(union(progress.seen, batch)))
+    progress, stretch = _open(device_id, progress, before, batch, now_s)
+    others = {id_: item for id_, item in checkpoint.progress.items() if id_ != device_id}
+    latest = dict([*others.items(), (device_id, progress)][-MOST_PHONES:])
+    return replace(checkpoint, progress=latest), stretch
 
 
-def give_up_gap(checkpoint: Checkpoint, now_s: float) -> Advance:
+def give_up_gaps(checkpoint: Checkpoint, now_s: float) -> tuple[Checkpoint, list[Stretch]]:
     """The clock's path: when the wait is over, everything that came may be judged."""
-    return _open(checkpoint, checkpoint.front, (), now_s)
+    progress: dict[UUID, Progress] = {}
+    stretches = []
+    for device_id, item in checkpoint.progress.items():
+        progress[device_id], stretch = _open(device_id, item, item.front, (), now_s)
+        if stretch is not None:
+            stretches.append(stretch)
+    return replace(checkpoint, progress=progress), stretches
 
 
-def _open(checkpoint: Checkpoint, before: int, batch: Ranges, now_s: float) -> Advance:
-    due_s = checkpoint.gap_due_s
-    if due_s is not None and now_s >= due_s:
-        checkpoint = replace(checkpoint, seen=((0, checkpoint.seen[-1][1]),))
-    front = checkpoint.front
-    whole = len(checkpoint.seen) <= 1 and (not checkpoint.seen or checkpoint.seen[0][1] == front)
-    waiting_since_s = None if whole else checkpoint.waiting_since_s or now_s
+def _open(
+    device_id: UUID, progress: Progress, before: int, batch: Ranges, now_s: float
+) -> tuple[Progress, Stretch | None]:
+    if progress.waiting_since_s is not None and now_s >= progress.waiting_since_s + GAP_WAIT_S:
+        progress = replace(progress, seen=((0, progress.seen[-1][1]),))
+    waiting_since_s = None if progress.whole else progress.waiting_since_s or now_s
+    progress = replace(progress, waiting_since_s=waiting_since_s)
     first = before + 1 if before or not batch else min(batch[0][0], 1)
-    stored = first <= front and not any(a <= first and front <= b for a, b in batch)
-    return Advance(replace(checkpoint, waiting_since_s=waiting_since_s), first, front, stored)
+    last = progress.front
+    if last < first:
+        return progress, None
+    stored = not any(a <= first and last <= b for a, b in batch)
+    return progress, Stretch(device_id, progress.stream, first, last, stored)
 
 
 def merge(ranges: Ranges, numbers: Iterable[int]) -> Ranges:
@@ -158,6 +192,13 @@ def _bounded(ranges: Ranges) -> Ranges:
 
 def _fix_to_json(fix: Fix | None) -> list[Any] | None:
     return None if fix is None else list(astuple(fix))
+
+
+def _suspect_from_json(value: list[Any] | None) -> Suspect | None:
+    if value is None:
+        return None
+    fix = _fix_from_json(value[1])
+    return None if fix is None else Suspect(UUID(value[0]), fix)
 
 
 def _fix_from_json(value: list[Any] | None) -> Fix | None:

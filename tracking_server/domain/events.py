@@ -68,6 +68,8 @@ class TapVerdict(StrEnum):
     """Why a tap changed nothing. It is kept all the same."""
 
     not_yours = "not_yours"  # the job is somebody else's now, or there is none
+    too_old = "too_old"
+    not_judged = "not_judged"  # kept, but the service could not make sense of this phone's data
     not_now = "not_now"  # the job's state does not allow it: it happened already, or cannot
 
 

@@ -167,6 +167,8 @@ def judge(
     candidates: list[Fix] = []
     for fix in fixes:
         verdict = judge_alone(fix, skew_s, received_s, shifts)
+        if suspect is not None and (fix.stream, fix.seq) == (suspect.stream, suspect.seq):
+            verdict = Verdict.jump  # sent again: it does not confirm itself
         if verdict is None:
             candidates.append(fix)
         else:

@@ -30,6 +30,7 @@ S = State
 OPEN = frozenset({S.assigned, S.en_route, S.arrived, S.in_progress})
 ON_SITE = frozenset({S.arrived, S.in_progress})
 WAITED_FOR = frozenset({S.scheduled, S.assigned, S.en_route})
+JUST_ENDED_S = 7_200.0  # a technician who leaves a finished job within two hours still departs from it
 LATE_AFTER_S = 600.0  # past the promised window; below it a call would worry more than it helps
 
 # event -> (states it may happen in, state it leads to; None: the state stays)
@@ -109,7 +110,7 @@ def _stamp(job: Job, event: Event) -> Job:
         case EventKind.started:
             return replace(job, started_at_s=at_s, arrived_at_s=job.arrived_at_s or at_s)
         case EventKind.delayed:
-            return _promise_anew(job)
+            return _promise_anew(job, at_s)
         case EventKind.completed | EventKind.no_access | EventKind.cancelled:
             return replace(job, ended_at_s=at_s)
     return job
@@ -121,13 +122,14 @@ def _forget_drive(job: Job) -> Job:
     )
 
 
-def _promise_anew(job: Job) -> Job:
-    """A broken promise is followed by the window that is now believed in, where there is one."""
-    job = replace(job, late_promise=job.promise)
-    if job.eta is None:
-        return job
-    window = round_outward(job.eta)
-    return replace(job, promise=job.promise + 1, promised=(window.earliest_s, window.latest_s))
+def _promise_anew(job: Job, now_s: float) -> Job:
+    """A broken promise is followed by the window that is now believed in, unless that one is over too: an estimate
+    from before the phone fell silent would be broken at once, and told again and again."""
+    broken = replace(job, late_promise=job.promise)
+    window = round_outward(job.eta) if job.eta is not None else None
+    if window is None or job.promised is None or window.latest_s <= max(job.promised[1], now_s):
+        return broken
+    return replace(broken, promise=job.promise + 1, promised=(window.earliest_s, window.latest_s))
 
 
 def late_at_s(job: Job) -> float | None:
@@ -159,6 +161,11 @@ def _undo(job: Job) -> Job | None:
         case State.completed:
             return replace(undone, ended_at_s=None, visit=job.visit + 1)
     return replace(undone, ended_at_s=None)
+
+
+def is_remembered(job: Job, now_s: float) -> bool:
+    """Whether a technician's job still matters to them: it is open, or they may still depart from it or undo it."""
+    return job.state in OPEN or (job.ended_at_s is not None and now_s - job.ended_at_s < JUST_ENDED_S)
 
 
 def next_stop(stops: Collection[Job]) -> Job | None:

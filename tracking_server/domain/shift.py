@@ -25,14 +25,18 @@ class Shift:
 
 
 def after_taps(shifts: Sequence[Shift], taps: Iterable[Tap]) -> list[Shift]:
-    """The shifts once these taps were made, in phone time. A tap that makes no sense changes nothing."""
+    """The shifts, oldest first, once these taps were made, in phone time.
+
+    A tap that makes no sense changes nothing: so does a start that comes late, from before a shift that is known.
+    """
     result = list(shifts)
     for tap in sorted(taps, key=lambda tap: (tap.time_s, tap.seq)):
-        current = result[-1] if result and result[-1].ended_s is None else None
-        if tap.kind is TapKind.shift_start and current is None:
-            result.append(Shift(tap.time_s))
-        elif current is not None and tap.time_s >= current.started_s:
-            result[-1] = _after_tap(current, tap)
+        last = result[-1] if result else None
+        if tap.kind is TapKind.shift_start:
+            if last is None or (last.ended_s is not None and tap.time_s > last.ended_s):
+                result.append(Shift(tap.time_s))
+        elif last is not None and last.ended_s is None and tap.time_s >= last.started_s:
+            result[-1] = _after_tap(last, tap)
     return result
 
 

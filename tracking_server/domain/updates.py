@@ -17,7 +17,11 @@ class JobChanged:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a technician is, as viewers may be shown it; `version` is the technician's."""
+    """Where a technician is, as viewers may be shown it; `version` is the technician's.
+
+    `job_id` is the job it is for: the one that the technician drives to, at `job_version`, as decided under the
+    technician's lock in the transaction of the fix. A position is for nobody when there is none.
+    """
 
     organisation_id: UUID
     technician_id: UUID
@@ -27,6 +31,8 @@ class Position:
     lat: float
     accuracy_m: float | None
     course_deg: float | None
+    job_id: UUID | None = None
+    job_version: int = 0
 
 
 Update = JobChanged | Position

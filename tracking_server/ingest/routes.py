@@ -30,7 +30,7 @@ _encoder = msgspec.json.Encoder()
 class FixesEndpoint:
     """Reads a body, hands the delivery to the journey, answers when it is committed.
 
-    A known phone is never refused for what it sends: it would send it again for ever.
+    A known phone is never refused for what it says, only for how much at once: it would send it again for ever.
     """
 
     def __init__(self, journey: Journey, devices: Devices, clock: Clock) -> None:
@@ -48,7 +48,7 @@ class FixesEndpoint:
                 return
             body = await _read_body(receive)
             encoding = headers.get(b"content-encoding", b"").decode("latin-1")
-            delivery = _read(body, encoding, device, received_s)
+            delivery, unreadable = _read(body, encoding, device, received_s)
             acknowledgement = await self._journey.accept(delivery)
         except wire.TooLarge as error:
             await _refuse(send, 413, str(error.__doc__))
@@ -57,7 +57,7 @@ class FixesEndpoint:
         except Disconnected:
             return
         else:
-            await _answer(send, 200, encode_acknowledgement(acknowledgement, self._clock.now()))
+            await _answer(send, 200, encode_acknowledgement(acknowledgement, self._clock.now(), unreadable))
 
 
 class Disconnected(Exception):
@@ -80,19 +80,20 @@ async def _read_body(receive: Receive) -> bytes:
             return b"".join(chunks)
 
 
-def _read(body: bytes, encoding: str, device: Device, received_s: float) -> Delivery:
-    """A body that cannot be read is kept as it came: the phone is told that it arrived, and we can look at it."""
+def _read(body: bytes, encoding: str, device: Device, received_s: float) -> tuple[Delivery, str | None]:
+    """A delivery, or a body that cannot be read, kept as it came, and why: the phone need not send it again."""
     try:
-        return wire.read(wire.inflate(body, encoding), device, received_s)
+        return wire.read(wire.inflate(body, encoding), device, received_s), None
     except wire.Unreadable as error:
         log.info("delivery_unreadable", device=str(device.id), reason=str(error), size=len(body))
         rejected = Rejected(device.id, Verdict.unreadable, body[:MOST_QUARANTINED_BYTES], received_s)
-        return Delivery(device, 0, None, received_s, rejected=[rejected])
+        return Delivery(device, 0, None, received_s, rejected=[rejected]), str(error)
 
 
-def encode_acknowledgement(acknowledgement: Acknowledgement, now_s: float) -> bytes:
+def encode_acknowledgement(acknowledgement: Acknowledgement, now_s: float, unreadable: str | None = None) -> bytes:
     """The answer to a delivery: what is durable, and what became of what is not trusted."""
-    return _encoder.encode({"ack": acknowledgement.ack, "verdicts": acknowledgement.verdicts, "server_time": now_s})
+    answer = {"ack": acknowledgement.ack, "verdicts": acknowledgement.verdicts, "server_time": now_s}
+    return _encoder.encode(answer if unreadable is None else {**answer, "unreadable": unreadable})
 
 
 async def _refuse(send: Send, status: int, error: str, *, retry_after_s: int | None = None) -> None:

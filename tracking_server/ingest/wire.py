@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable
-from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
 import msgspec
+import numpy as np
 
 from tracking_server.domain.events import Tap, TapKind
 from tracking_server.domain.fix import Fix, Verdict
@@ -24,9 +24,10 @@ from tracking_server.turn import Delivery
 MOST_BODY_BYTES = 2 * 1024 * 1024  # inflated: 10,000 fixes are about 1 MB
 MOST_FIXES = 10_000
 MOST_DEPTH = 16
+NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 MOST_NUMBER = 2**63 - 1  # stream and seq are bigint columns
 MOST_MEASURED = 1e6  # metres, metres a second, degrees, percent: no instrument says more
-LAST_TIME_S = 1e11  # the year 5138: what is later is no time
+LAST_TIME_S = 4e9  # the year 2096: what is later, or before 1970, is no time of a tap or a clock
 
 
 class TooLarge(Exception):
@@ -97,7 +98,7 @@ def read(body: bytes, device: Device, received_s: float) -> Delivery:
         raise Unreadable("the body is nested too deeply")
     try:
         wire = _whole.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_piecewise(body, device, received_s)
     if not 0 <= wire.stream <= MOST_NUMBER:
         raise Unreadable("stream is not a positive 64-bit number")
@@ -111,8 +112,9 @@ def read(body: bytes, device: Device, received_s: float) -> Delivery:
 
 def _depth(body: bytes) -> int:
     """How deeply the brackets nest, at most: those inside strings count too, which no honest phone notices."""
-    brackets = body.translate(None, delete=bytes(set(range(256)) - set(b"[]{}")))
-    return max(accumulate(1 if c in b"[{" else -1 for c in brackets), default=0)
+    brackets = np.frombuffer(body.translate(None, delete=NOT_BRACKETS), dtype=np.uint8)
+    steps = np.where((brackets == ord("[")) | (brackets == ord("{")), 1, -1)
+    return int(steps.cumsum().max(initial=0))
 
 
 def _read_piecewise(body: bytes, device: Device, received_s: float) -> Delivery:
@@ -195,7 +197,7 @@ def _reject(device: Device, stream: int, seq: int | None, item: object, received
 
 
 def _is_time(time_s: float | None) -> bool:
-    return time_s is not None and abs(time_s) < LAST_TIME_S
+    return time_s is not None and 0 < time_s < LAST_TIME_S
 
 
 def _fix(stream: int, fix: WireFix) -> Fix:
@@ -221,7 +223,9 @@ def _measured(value: float | None) -> float | None:
 
 def _positive(accuracy_m: float | None) -> float | None:
     """Zero and negative accuracies mean unknown; an absurd one means that the fix is worth nothing."""
-    return None if accuracy_m is None or accuracy_m <= 0 else min(accuracy_m, MOST_MEASURED)
+    if accuracy_m is None or not accuracy_m > 0:  # NaN is not above zero either
+        return None
+    return min(accuracy_m, MOST_MEASURED)
 
 
 def _not_negative(value: float | None) -> float | None:

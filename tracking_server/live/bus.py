@@ -49,6 +49,7 @@ class Bus:
                     await pipe.execute()
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("redis_publish_failed", error=type(error).__name__, updates=len(updates))
+        _end_if_cancelled()
 
     async def listen(self, hear: Callable[[Update], None]) -> None:
         """Hear every update until cancelled; subscribes again when Redis was away."""
@@ -57,6 +58,7 @@ class Bus:
                 async for update in self._messages():
                     hear(update)
             except (RedisError, OSError) as error:
+                _end_if_cancelled()
                 log.warning("redis_subscription_lost", error=type(error).__name__)
                 await asyncio.sleep(RESUBSCRIBE_S)
 
@@ -65,8 +67,14 @@ class Bus:
             await subscription.subscribe(names.UPDATES)
             while True:
                 message = await subscription.get_message(timeout=0.5)
-                if message is not None:
-                    yield _decode(message["data"])
+                if message is None:
+                    continue
+                try:
+                    update = _decode(message["data"])
+                except (msgspec.MsgspecError, UnicodeDecodeError):
+                    log.warning("update_unreadable")  # of another version during an upgrade: the comparison brings it
+                    continue
+                yield update
 
     async def ping(self) -> bool:
         """Whether Redis answers."""
@@ -79,6 +87,13 @@ class Bus:
         await self._redis.aclose()
 
 
+def _end_if_cancelled() -> None:
+    """redis-py turns a cancellation that meets it while it connects into an error of its own: the task would go on."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def _encode(update: Update) -> bytes:
     return _encoder.encode(Envelope(job=update) if isinstance(update, JobChanged) else Envelope(position=update))
 
@@ -86,5 +101,6 @@ def _encode(update: Update) -> bytes:
 def _decode(data: bytes) -> Update:
     envelope = _decoder.decode(data)
     update = envelope.job or envelope.position
-    assert update is not None  # noqa: S101 (only _encode writes to the channel)
+    if update is None:
+        raise msgspec.ValidationError("an envelope without an update")
     return update

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,7 +22,8 @@ SELECT (start.evidence->>'distance_m')::float8, extract(epoch FROM min(arrival.a
 FROM event start
 JOIN event arrival ON arrival.organisation_id = start.organisation_id AND arrival.job_id = start.job_id
   AND arrival.kind = 'arrived' AND arrival.at > start.at
-WHERE start.kind = 'en_route' AND start.evidence ? 'distance_m' AND start.at > now() - interval '90 days'
+WHERE start.organisation_id = :organisation_id AND start.kind = 'en_route' AND start.evidence ? 'distance_m'
+  AND start.at > now() - interval '90 days'
   AND NOT EXISTS (
     SELECT 1 FROM event broken WHERE broken.organisation_id = start.organisation_id AND broken.job_id = start.job_id
       AND broken.kind IN ('undone', 'reassigned') AND broken.id > start.id)
@@ -33,7 +35,8 @@ LIMIT 1000
 
 def learn_correction(connection: sa.Connection, organisation_id: UUID) -> Correction | None:
     """Learn from the organisation this transaction sees, and keep it; None while there are too few trips."""
-    correction = learn((distance_m, seconds) for distance_m, seconds in connection.execute(sa.text(TRIPS)))
+    trips = connection.execute(sa.text(TRIPS), {"organisation_id": organisation_id})
+    correction = learn((distance_m, seconds) for distance_m, seconds in trips)
     if correction is not None:
         learnt = sa.cast({"eta_correction": asdict(correction)}, JSONB)
         settings = organisation.c.settings.op("||")(learnt)
@@ -54,6 +57,6 @@ class Corrections:
             return known[1]
         statement = sa.select(organisation.c.settings["eta_correction"]).where(organisation.c.id == organisation_id)
         kept = await connection.scalar(statement)
-        correction = Correction(**kept) if kept else DEFAULT
+        correction = msgspec.convert(kept, Correction) if kept else DEFAULT
         self._known[organisation_id] = (now_s, correction)
         return correction

@@ -26,6 +26,7 @@ def create_engine(url: str, *, pool_size: int = 8) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,
+        hide_parameters=True,  # they are names, addresses and coordinates, and errors are logged
         connect_args={"connect_timeout": 5, "options": options},
     )
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tracking_server.domain.checkpoint import Stretch
 from tracking_server.domain.events import Tap, TapVerdict
 from tracking_server.domain.fix import Fix, Verdict
 from tracking_server.store import packing
@@ -21,6 +23,7 @@ from tracking_server.store.schema import quarantine as quarantine_table
 from tracking_server.store.schema import tap as tap_table
 
 MOST_BODY_BYTES = 65_536
+ROWS_PER_STATEMENT = 1_000
 
 # Sorted by key: concurrent batches that lock the same keys in different orders deadlock. RETURNING 1 counts the new
 # rows and is all that an INSERT-only role may return.
@@ -102,8 +105,8 @@ async def insert_fixes(connection: AsyncConnection, rows: Sequence[FixRow]) -> i
     return new
 
 
-async def read_fixes(connection: AsyncConnection, device_id: UUID, stream: int, first: int, last: int) -> list[Fix]:
-    """The trusted fixes numbered `first` to `last` of a stream, in order."""
+async def read_stretch(connection: AsyncConnection, organisation_id: UUID, stretch: Stretch) -> list[Fix]:
+    """The trusted fixes of a stretch of a stream, in order."""
     rows = await connection.execute(
         sa.select(
             fix_table.c.seq,
@@ -118,50 +121,51 @@ async def read_fixes(connection: AsyncConnection, device_id: UUID, stream: int, 
             fix_table.c.mock,
         )
         .where(
-            fix_table.c.device_id == device_id,
-            fix_table.c.stream == stream,
-            fix_table.c.seq.between(first, last),
+            fix_table.c.organisation_id == organisation_id,
+            fix_table.c.device_id == stretch.device_id,
+            fix_table.c.stream == stretch.stream,
+            fix_table.c.seq.between(stretch.first, stretch.last),
             fix_table.c.verdict.is_(None),
         )
         .order_by(fix_table.c.fix_time, fix_table.c.seq)
     )
-    return [
-        Fix(
-            stream=stream,
-            seq=row.seq,
-            time_s=row.time_s,
-            lon=row.lon,
-            lat=row.lat,
-            accuracy_m=row.accuracy_m,
-            speed_mps=row.speed_mps,
-            course_deg=row.course_deg,
-            altitude_m=row.altitude_m,
-            battery_pct=row.battery_pct,
-            mock=row.mock,
-        )
-        for row in rows
-    ]
+    return [Fix(stream=stretch.stream, **row._mapping) for row in rows]
 
 
-async def clear_verdicts(connection: AsyncConnection, cleared: Iterable[tuple[UUID, Fix]]) -> None:
+async def clear_verdicts(
+    connection: AsyncConnection, organisation_id: UUID, cleared: Iterable[tuple[UUID, Fix]]
+) -> None:
     """Fixes taken for jumps were none: their next neighbours are where they were."""
     for device_id, fix in cleared:
         await connection.execute(
             fix_table.update()
-            .where(fix_table.c.device_id == device_id, fix_table.c.stream == fix.stream, fix_table.c.seq == fix.seq)
+            .where(
+                fix_table.c.organisation_id == organisation_id,
+                fix_table.c.device_id == device_id,
+                fix_table.c.stream == fix.stream,
+                fix_table.c.seq == fix.seq,
+            )
             .values(verdict=None)
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TapReceipt:
+    """What became of a delivery's taps in the store: the numbers that were new, and the verdicts given before."""
+
+    new: frozenset[int] = frozenset()
+    verdicts: dict[int, str] = field(default_factory=dict)
+
+
 async def insert_taps(
-    connection: AsyncConnection, device: Device, taps: Iterable[Tap], received_s: float
-) -> set[tuple[int, int]]:
-    """Keep the taps; returns the (stream, seq) of those that were new: only they may have an effect."""
+    connection: AsyncConnection, device: Device, stream: int, taps: Iterable[Tap], received_s: float
+) -> TapReceipt:
+    """Keep the taps of one stream. Only new ones may have an effect; what was sent again is answered as before."""
     values = [
         {
             "organisation_id": device.organisation_id,
             "device_id": device.id,
-            "stream": tap.stream,
+            "stream": stream,
             "seq": tap.seq,
             "technician_id": device.technician_id,
             "kind": tap.kind.value,
@@ -169,13 +173,24 @@ async def insert_taps(
             "at": to_time(tap.time_s),
             "received_at": to_time(received_s),
         }
-        for tap in sorted(taps, key=lambda tap: (tap.stream, tap.seq))
+        for tap in sorted(taps, key=lambda tap: tap.seq)
     ]
-    if not values:
-        return set()
-    statement = insert(tap_table).values(values).on_conflict_do_nothing()
-    rows = await connection.execute(statement.returning(tap_table.c.stream, tap_table.c.seq))
-    return {(stream, seq) for stream, seq in rows}
+    new: set[int] = set()
+    for chunk in _chunks(values):
+        statement = insert(tap_table).values(chunk).on_conflict_do_nothing().returning(tap_table.c.seq)
+        new |= set(await connection.scalars(statement))
+    if len(new) == len(values):
+        return TapReceipt(frozenset(new))
+    known = await connection.execute(
+        sa.select(tap_table.c.seq, tap_table.c.verdict).where(
+            tap_table.c.organisation_id == device.organisation_id,
+            tap_table.c.device_id == device.id,
+            tap_table.c.stream == stream,
+            tap_table.c.seq.in_([value["seq"] for value in values]),
+            tap_table.c.verdict.is_not(None),
+        )
+    )
+    return TapReceipt(frozenset(new), {row.seq: row.verdict for row in known})
 
 
 async def mark_taps(connection: AsyncConnection, taps: Iterable[tuple[Device, Tap, TapVerdict]]) -> None:
@@ -208,5 +223,10 @@ async def quarantine(connection: AsyncConnection, organisation_id: UUID, rejecte
         }
         for item in sorted(rejected, key=lambda item: (str(item.device_id), item.digest))
     ]
-    if values:
-        await connection.execute(insert(quarantine_table).values(values).on_conflict_do_nothing())
+    for chunk in _chunks(values):
+        await connection.execute(insert(quarantine_table).values(chunk).on_conflict_do_nothing())
+
+
+def _chunks(values: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """A statement takes at most 65,535 parameters."""
+    return (values[i : i + ROWS_PER_STATEMENT] for i in range(0, len(values), ROWS_PER_STATEMENT))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,11 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tracking_server.domain.eta import Window
 from tracking_server.domain.events import Event
 from tracking_server.domain.geofence import Geofence
-from tracking_server.domain.job import OPEN, Job, State
+from tracking_server.domain.job import JUST_ENDED_S, OPEN, Job, State
 from tracking_server.store.engine import to_seconds, to_time
 from tracking_server.store.schema import audit, contact, event, geofence, job, message, promise
-
-JUST_ENDED_S = 7_200.0  # a technician who leaves a finished job within two hours still departs from it
 
 
 def _select_jobs() -> sa.Select[Any]:
@@ -120,8 +119,17 @@ async def newest_jobs(connection: AsyncConnection, organisation_id: UUID, most: 
     return [dict(row._mapping) for row in rows]
 
 
-async def due_jobs(connection: AsyncConnection, now_s: float, most: int) -> list[tuple[UUID, UUID | None, list[UUID]]]:
-    """Whose time has come, in every organisation (a `watching` transaction): organisation, technician, jobs."""
+@dataclass(frozen=True, slots=True)
+class DueJobs:
+    """Jobs whose time has come, of one technician or of nobody yet."""
+
+    organisation_id: UUID
+    technician_id: UUID | None
+    job_ids: list[UUID]
+
+
+async def due_jobs(connection: AsyncConnection, now_s: float, most: int) -> list[DueJobs]:
+    """Whose time has come, in every organisation (a `watching` transaction), the longest due first."""
     rows = await connection.execute(
         sa.select(job.c.organisation_id, job.c.technician_id, sa.func.array_agg(job.c.id))
         .where(job.c.due_at <= to_time(now_s))
@@ -129,13 +137,20 @@ async def due_jobs(connection: AsyncConnection, now_s: float, most: int) -> list
         .order_by(sa.func.min(job.c.due_at))
         .limit(most)
     )
-    return [(organisation_id, technician_id, list(ids)) for organisation_id, technician_id, ids in rows]
+    return [DueJobs(organisation_id, technician_id, list(ids)) for organisation_id, technician_id, ids in rows]
 
 
-async def clear_due(connection: AsyncConnection, organisation_id: UUID, job_ids: Iterable[UUID]) -> None:
-    """Time brings nothing more to these jobs: they are over."""
+async def put_off(connection: AsyncConnection, due: DueJobs, now_s: float, until_s: float | None) -> None:
+    """Look at these jobs later, or never again (None), unless they were given to somebody else meanwhile."""
     await connection.execute(
-        job.update().where(job.c.organisation_id == organisation_id, job.c.id.in_(list(job_ids))).values(due_at=None)
+        job.update()
+        .where(
+            job.c.organisation_id == due.organisation_id,
+            job.c.id.in_(due.job_ids),
+            job.c.technician_id.is_not_distinct_from(due.technician_id),
+            job.c.due_at <= to_time(now_s),
+        )
+        .values(due_at=to_time(until_s))
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from tracking_server.store.corrections import learn_correction
 from tracking_server.store.partitions import attach_partitions, partition_name, partition_names
+from tracking_server.store.schema import fix, organisation, quarantine
 
 DROP_AFTER_DAYS = 60  # whatever an organisation's setting, no raw fix is older
 RETENTION_DAYS = 30  # an organisation's default
@@ -33,8 +34,8 @@ def maintain(owner_url: str, today: date | None = None) -> Iterator[str]:
                 yield f"{name} was not dropped, the next round tries again: {error.orig}"
         for organisation_id in _organisations(engine):
             with engine.begin() as connection:
-                organisation = sa.text("SELECT set_config('app.organisation_id', :id, true)")
-                connection.execute(organisation, {"id": str(organisation_id)})
+                show = sa.text("SELECT set_config('app.organisation_id', :id, true)")
+                connection.execute(show, {"id": str(organisation_id)})
                 yield from _delete_old(connection, organisation_id, today)
                 correction = learn_correction(connection, organisation_id)
                 if correction is not None:
@@ -68,10 +69,12 @@ def _organisations(engine: sa.Engine) -> list[UUID]:
 
 def _delete_old(connection: sa.Connection, organisation_id: UUID, today: date) -> Iterator[str]:
     """Raw fixes past the organisation's retention, and what was quarantined as long ago."""
-    retention = sa.text("SELECT COALESCE((settings->>'fix_retention_days')::int, :days) FROM organisation")
-    days = connection.execute(retention, {"days": RETENTION_DAYS}).scalar_one()
-    before = {"before": datetime.combine(today, datetime.min.time(), UTC) - timedelta(days=days)}
-    fixes = connection.execute(sa.text("DELETE FROM fix WHERE fix_time < :before"), before)
-    kept = connection.execute(sa.text("DELETE FROM quarantine WHERE received_at < :before"), before)
+    setting = organisation.c.settings["fix_retention_days"].as_integer()
+    days = connection.scalar(sa.select(setting).where(organisation.c.id == organisation_id)) or RETENTION_DAYS
+    before = datetime.combine(today, datetime.min.time(), UTC) - timedelta(days=days)
+    old_fix = (fix.c.organisation_id == organisation_id) & (fix.c.fix_time < before)
+    old_rest = (quarantine.c.organisation_id == organisation_id) & (quarantine.c.received_at < before)
+    fixes = connection.execute(fix.delete().where(old_fix))
+    kept = connection.execute(quarantine.delete().where(old_rest))
     if fixes.rowcount or kept.rowcount:
         yield f"{organisation_id}: deleted {fixes.rowcount} fixes, {kept.rowcount} quarantined"

@@ -41,10 +41,10 @@ class Memory:
     ) -> dict[UUID, Technician]:
         """Lock technicians and return them as they are; reads only what is not remembered at this version."""
         versions = await lock_technicians(connection, organisation_id, ids)
-        unknown = [id_ for id_, version in versions.items() if not self._is_known(id_, version)]
-        for technician in await read_technicians(connection, organisation_id, versions, unknown, now_s):
-            self._known[technician.id] = technician
-        return {id_: self._known[id_] for id_ in versions}
+        known = {id_: self._known[id_] for id_, version in versions.items() if self._is_known(id_, version)}
+        unknown = [id_ for id_ in versions if id_ not in known]
+        read = await read_technicians(connection, organisation_id, versions, unknown, now_s)
+        return {**known, **{technician.id: technician for technician in read}}
 
     def keep(self, technicians: Iterable[Technician]) -> None:
         """Remember technicians as they were committed."""

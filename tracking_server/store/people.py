@@ -223,7 +223,7 @@ async def save_technicians(
         SAVE_TECHNICIANS,
         (
             packing.uuids([technician_id for technician_id, _ in saved]),
-            packing.texts([json.dumps(checkpoint.to_json()) for _, checkpoint in saved]),
+            packing.texts([json.dumps(checkpoint.to_json(), allow_nan=False) for _, checkpoint in saved]),
             packing.points([None if p is None else (p.lon, p.lat) for p in positions]),
             packing.times([None if p is None else p.time_s for p in positions]),
             packing.float4s([None if p is None else p.accuracy_m for p in positions]),

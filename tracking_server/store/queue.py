@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
 from procrastinate.types import JSONDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,4 +32,7 @@ async def defer_messages(connection: AsyncConnection, organisation_id: UUID, mes
     arguments: list[JSONDict] = [
         {"organisation_id": str(organisation_id), "message_id": str(message_id)} for message_id in message_ids
     ]
-    await task.batch_defer_async(*arguments)
+    try:
+        await task.batch_defer_async(*arguments)
+    except ConnectorException as error:
+        raise error.__cause__ or error from error  # a deadlock or a timeout is one here as anywhere
