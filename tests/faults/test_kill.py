@@ -8,12 +8,14 @@ import os
 import random
 import signal
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import httpx
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.firm import Firm, Phone
+from tests.support.rows import events, rows
 from tests.support.server import Server, send, serving
 from tracking_server.domain.events import TapKind
 from tracking_server.domain.fix import Fix
@@ -35,6 +37,7 @@ class Driver:
     made: set[int] = field(default_factory=set)
     acknowledged: set[int] = field(default_factory=set)
     resent: int = 0
+    taps: int = 0
 
     async def make(self, stop: asyncio.Event, start_s: float) -> None:
         while not stop.is_set():
@@ -42,6 +45,17 @@ class Driver:
             self.unsent[fix.seq] = fix
             self.made.add(fix.seq)
             await asyncio.sleep(FIX_EVERY_S)
+
+    async def tap(self, client: httpx.AsyncClient, now_s: float, job_id: UUID, turn: int) -> None:
+        """En route, and taken back at the next turn: sent until it is acknowledged, in the moment of a kill."""
+        kind = TapKind.undo if turn % 2 else TapKind.en_route
+        delivery = self.phone.delivery(now_s, taps=[self.phone.tap(now_s - 60, kind, job_id)])
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if (await send(client, self.phone, delivery)).status_code == 200:
+                    self.taps += 1
+                    return
+            await asyncio.sleep(0.1)
 
     async def send(self, client: httpx.AsyncClient, stop: asyncio.Event, now_s: float) -> None:
         while self.unsent or not stop.is_set():
@@ -64,7 +78,10 @@ class Driver:
 async def test_no_acknowledged_fix_is_lost_or_doubled(
     servers: Installation, database: str, firm: Firm, now_s: float, long: bool
 ) -> None:
-    """Twenty phones under load; twenty times the service or PostgreSQL is killed at a random moment."""
+    """Twenty phones under load; twenty times the service or PostgreSQL is killed at a random moment.
+
+    A tap is on its way at each kill: its event and its message are there exactly once, too.
+    """
     seed = random.randrange(10**6)
     chance = random.Random(seed)
     kills = {"service": 0, "postgres": 0}
@@ -72,6 +89,7 @@ async def test_no_acknowledged_fix_is_lost_or_doubled(
         drivers = [Driver(await firm.phone(f"Technician {n}")) for n in range(PHONES)]
         stop = asyncio.Event()
         async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+            jobs = [await firm.job(driver.phone.device.technician_id) for driver in drivers]
             for driver in drivers:
                 start = driver.phone.tap(now_s - 3600, TapKind.shift_start)
                 await send(client, driver.phone, driver.phone.delivery(now_s, taps=[start]))
@@ -79,8 +97,9 @@ async def test_no_acknowledged_fix_is_lost_or_doubled(
                 for driver in drivers:
                     tasks.create_task(driver.make(stop, now_s - 3500))
                     tasks.create_task(driver.send(client, stop, now_s))
-                for _ in range(LONG_ROUNDS if long else ROUNDS):
+                for n in range(LONG_ROUNDS if long else ROUNDS):
                     await asyncio.sleep(chance.uniform(0.3, 1.5))
+                    tasks.create_task(drivers[n % PHONES].tap(client, now_s, jobs[n % PHONES], n // PHONES))
                     await kill_and_restart(server, servers, chance, kills)
                     await until_acknowledged(drivers, PHONES * MOST_PER_BODY)
                 stop.set()
@@ -93,6 +112,13 @@ async def test_no_acknowledged_fix_is_lost_or_doubled(
     print(f"seed {seed}: {made} fixes, {resent} sent again, kills {kills}")  # noqa: T201 - for the failure report
     assert min(kills.values()) >= 1
     assert made > PHONES * 100
+    for driver, job_id in zip(drivers, jobs, strict=True):
+        steps = [event.kind for event in await events(firm, job_id) if event.kind in ("en_route", "undone")]
+        assert steps == ["en_route", "undone"] * (driver.taps // 2) + ["en_route"] * (driver.taps % 2)
+    owed = [(message.job_id, message.kind, message.occasion) for message in await rows(firm, "message")]
+    assert len(owed) == len(set(owed))
+    assert sum(kind == "on_the_way" for _, kind, _ in owed) == sum((driver.taps + 1) // 2 for driver in drivers)
+    assert resent > 0
     for driver in drivers:
         seqs = stored[driver.phone.device.id.hex]
         assert driver.acknowledged <= set(seqs), "an acknowledged fix was lost"
