@@ -1,8 +1,12 @@
 // The page's connection: it shows what the server sends and says so when it hears nothing.
 
 const QUIET_AFTER_MS = 30_000; // the server pings every 15 s
-const REOPEN_AFTER_MS = 5_000; // a browser gives up for good after one 503: then we open anew, with jitter
+const REOPEN_AFTER_MS = 5_000; // a browser gives up for good after one 503: then we open anew, ever more slowly
+const REOPEN_MOST_MS = 60_000;
+const AGED_AFTER_MS = 60_000; // an older position is in the server's words
+const HIDDEN_AFTER_MS = 180_000; // an older one would be a guess
 const AGE_EVERY_MS = 10_000;
+const GONE = 410;
 
 /** @param {string} id */
 function element(id) {
@@ -19,11 +23,15 @@ const url = document.body.dataset.updates ?? "";
 /** @type {EventSource | undefined} */
 let source;
 let over = false;
+let waitMs = REOPEN_AFTER_MS;
+/** @type {number | undefined} */
+let reopening;
 let heardAt = performance.now();
 /** When the shown position was measured, on this page's own monotonic clock. @type {number | undefined} */
 let measuredAt;
 
 function open() {
+  clearTimeout(reopening);
   if (over || document.hidden) return;
   source?.close();
   source = new EventSource(url);
@@ -47,14 +55,36 @@ function open() {
     over = true;
     source?.close();
     hidePosition();
+    reloadIfGone();
   });
   source.onerror = () => {
-    if (source?.readyState === EventSource.CLOSED) setTimeout(open, REOPEN_AFTER_MS * (1 + Math.random()));
+    if (source?.readyState === EventSource.CLOSED) askAndReopen();
   };
+}
+
+/** The stream was refused: is the link over, or is it the server that is away for a while? */
+async function askAndReopen() {
+  if (await reloadIfGone()) return;
+  clearTimeout(reopening);
+  reopening = setTimeout(open, waitMs * (1 + Math.random()));
+  waitMs = Math.min(waitMs * 2, REOPEN_MOST_MS);
+}
+
+async function reloadIfGone() {
+  try {
+    const answer = await fetch(location.href, { cache: "no-store" });
+    if (answer.status !== GONE) return false;
+  } catch {
+    return false;
+  }
+  over = true;
+  location.reload();
+  return true;
 }
 
 function hear() {
   heardAt = performance.now();
+  waitMs = REOPEN_AFTER_MS;
   connection.hidden = true;
 }
 
@@ -65,9 +95,11 @@ function hidePosition() {
   delete position.dataset.lat;
 }
 
-/** Within the first minute the page says so itself; an older position is in the server's words. */
+/** Within the first minute the page says so itself. Without news a position grows old here too, and is then dropped. */
 function sayAge() {
-  position.hidden = measuredAt === undefined || performance.now() - measuredAt >= 60_000;
+  const ageMs = measuredAt === undefined ? Infinity : performance.now() - measuredAt;
+  if (ageMs >= HIDDEN_AFTER_MS) hidePosition();
+  position.hidden = ageMs >= AGED_AFTER_MS;
 }
 
 document.addEventListener("visibilitychange", () => {

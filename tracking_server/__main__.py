@@ -22,12 +22,13 @@ from tracking_server.dispatch import jobs as dispatch
 from tracking_server.firm_commands import jobs_app, links_app, organisations_app, technicians_app
 from tracking_server.installation import Json, UserError, console, installation, migrate_embedded, owner_url, show
 from tracking_server.logs import configure_logs
+from tracking_server.outcome import Outdated
 from tracking_server.settings import Settings
 from tracking_server.store.checks import faults
-from tracking_server.store.engine import Unavailable, create_engine
+from tracking_server.store.engine import Contended, Unavailable, create_engine
 from tracking_server.store.migrate import migrate as migrate_store
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(organisations_app, name="organisations")
 app.add_typer(technicians_app, name="technicians")
 app.add_typer(jobs_app, name="jobs")
@@ -44,29 +45,18 @@ def migrate() -> None:
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port to listen on.")] = None,
 ) -> None:
     """Serve phones and pages until stopped."""
-    import uvicorn
-
     from tracking_server.app import create_app
+    from tracking_server.http_server import listen, run
 
-    with installation() as settings:
-        changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-        settings = Settings.model_validate({**settings.model_dump(), "public_url": settings.public_url, **changes})
+    options = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    with installation(**options) as settings, listen(settings.host, settings.port) as listening:
         migrate_embedded(settings)
         check_or_refuse(settings)
         configure_logs()
-        console.print(f"serving on {settings.public_url} (Ctrl-C stops)")
-        uvicorn.run(
-            create_app(settings),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=3,
-            server_header=False,
-        )
+        run(create_app(settings), listening, f"serving on {settings.public_url} (Ctrl-C stops)")
 
 
 @app.command()
@@ -170,16 +160,24 @@ def bench(
 def main() -> int:
     """Run a command; what the user can put right is told in a line on stderr, not in a traceback."""
     try:
-        app()
+        app(prog_name="./doorstep")
     except (UserError, embedded.EmbeddedError, dispatch.NotFound, dispatch.NotPossible) as error:
         return _fail(str(error))
     except ValidationError as error:
-        return _fail("\n".join(str(problem["msg"]) for problem in error.errors()))
+        return _fail("\n".join(_setting_at_fault(problem["loc"], problem["msg"]) for problem in error.errors()))
+    except (Outdated, Contended):
+        return _fail("somebody else changed the same thing just now: try again")
     except (Unavailable, OperationalError, OSError) as error:
         return _fail(f"the store is not available: {getattr(error, 'orig', error)}")
     except SQLAlchemyError as error:
         return _fail(f"the store refused this: {getattr(error, 'orig', error)}")
     return 0
+
+
+def _setting_at_fault(place: tuple[int | str, ...], message: str) -> str:
+    """The variable's name first; what is wrong with several names them itself."""
+    message = message.removeprefix("Value error, ")
+    return f"DOORSTEP_{str(place[0]).upper()}: {message}" if place else message
 
 
 def _fail(message: str) -> int:

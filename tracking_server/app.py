@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import structlog
 from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.requests import Request
@@ -26,6 +29,8 @@ from tracking_server.settings import Settings
 from tracking_server.store.checks import can_answer
 from tracking_server.store.engine import Unavailable, create_engine
 
+log = structlog.get_logger()
+
 
 class HotPaths:
     """Dispatches the paths that carry nearly all requests before FastAPI sees them."""
@@ -34,6 +39,10 @@ class HotPaths:
         self._fixes = fixes
         self._pages = pages
         self._rest = rest
+
+    def stop(self) -> None:
+        """End what would never end by itself, before the server waits for its connections."""
+        self._pages.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -55,7 +64,16 @@ def _file(path: Path) -> Callable[[Request], Awaitable[Response]]:
     return serve
 
 
-def create_app(settings: Settings, clock: Clock | None = None) -> ASGIApp:
+def _ended(task: asyncio.Task[None]) -> None:
+    """Without one of its tasks the service is half dead but answers: it stops, and its supervisor starts it anew."""
+    if task.cancelled():
+        return
+    error = task.exception()
+    log.critical("task_ended", task=task.get_name(), error=type(error).__name__, exc_info=error)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     """The service. Its parts live as long as the ASGI lifespan."""
     clock = clock or clock_from(settings.clock)
     engine = create_engine(settings.database_url)
@@ -65,9 +83,16 @@ def create_app(settings: Settings, clock: Clock | None = None) -> ASGIApp:
     watched = WatchedJobs(engine, bus, clock)
     pages = CustomerPages(engine, watched, clock, secure=settings.public_url.startswith("https://"))
 
+    running: list[asyncio.Task[None]] = []
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        running = [asyncio.create_task(journey.run()), asyncio.create_task(watched.run())]
+        running[:] = [
+            asyncio.create_task(journey.run(), name="journey"),
+            asyncio.create_task(watched.run(), name="watched"),
+        ]
+        for task in running:
+            task.add_done_callback(_ended)
         try:
             yield
         finally:
@@ -77,7 +102,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> ASGIApp:
             await bus.close()
             await engine.dispose()
 
-    app = FastAPI(title="Doorstep", lifespan=lifespan)
+    app = FastAPI(title="Doorstep", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(pairing_router(devices))
     app.router.routes.append(Route("/t/{token}", pages.enter))
     app.router.routes.append(Route("/j/{link_id}", pages.page))
@@ -96,8 +121,10 @@ def create_app(settings: Settings, clock: Clock | None = None) -> ASGIApp:
 
     @app.get("/readyz")
     async def ready() -> Response:
-        """The process can do its work: the store answers. Redis is only the fast lane."""
+        """The process can do its work: its tasks live and the store answers. Redis is only the fast lane."""
+        tasks = not any(task.done() for task in running)
         store, redis = await can_answer(engine), await bus.ping()
-        return JSONResponse({"store": store, "redis": redis}, status_code=200 if store else 503)
+        good = store and tasks
+        return JSONResponse({"store": store, "redis": redis, "tasks": tasks}, status_code=200 if good else 503)
 
     return HotPaths(FixesEndpoint(journey, devices, clock), pages, app)

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import sqlalchemy as sa
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tracking_server import links, tokens
+from tracking_server import links, tokens, words
 from tracking_server.clock import clock_from
 from tracking_server.dispatch import jobs as dispatch
 from tracking_server.domain.geofence import Geofence
-from tracking_server.installation import Json, UserError, installation, migrate_embedded, show
+from tracking_server.domain.updates import JobChanged
+from tracking_server.installation import Json, UserError, installation, migrate_embedded, show, show_one
+from tracking_server.live.bus import Bus
 from tracking_server.settings import Settings
 from tracking_server.store import devices, people
 from tracking_server.store import jobs as job_store
 from tracking_server.store.engine import begin, create_engine, transaction, watching
+from tracking_server.store.schema import organisation as organisation_table
 
+T = TypeVar("T")
+ACTOR = "command line"
 PAIRING_CODE_LIFE_S = 600.0
 organisations_app = typer.Typer(help="Firms that use this installation.", no_args_is_help=True)
 technicians_app = typer.Typer(help="Technicians and their phones.", no_args_is_help=True)
@@ -29,16 +37,31 @@ links_app = typer.Typer(help="Customers' tracking links.", no_args_is_help=True)
 Organisation = Annotated[UUID | None, typer.Option(help="Needed when there are several.")]
 
 
-def in_store(work: Callable[[AsyncConnection, UUID, float], Awaitable[Any]], organisation: UUID | None) -> Any:
-    """Run `work` in one transaction of one organisation."""
+@dataclass
+class Work:
+    """One command's transaction in one organisation. What is put into `changes` is published after the commit."""
 
-    async def run(settings: Settings) -> Any:
+    connection: AsyncConnection
+    organisation_id: UUID
+    now_s: float
+    changes: list[JobChanged] = field(default_factory=list)
+
+
+def in_store(do: Callable[[Work], Awaitable[T]], organisation: UUID | None) -> T:
+    """Do a command's work in one transaction of one organisation."""
+
+    async def run(settings: Settings) -> T:
         engine = create_engine(settings.database_url, pool_size=1)
+        bus = Bus(settings.redis_url)
         try:
             organisation_id = await only_organisation(engine, organisation)
             async with transaction(engine, organisation_id) as connection:
-                return await work(connection, organisation_id, clock_from(settings.clock).now())
+                work = Work(connection, organisation_id, clock_from(settings.clock).now())
+                result = await do(work)
+            await bus.publish(work.changes)
+            return result
         finally:
+            await bus.close()
             await engine.dispose()
 
     with installation() as settings:
@@ -54,39 +77,84 @@ async def only_organisation(engine: AsyncEngine, wanted: UUID | None) -> UUID:
         return wanted
     if wanted is None and len(ids) == 1:
         return ids[0]
+    if wanted is not None:
+        raise UserError(f"there is no organisation {wanted} (./doorstep organisations show)")
     if not ids:
         raise UserError("there is no organisation yet: ./doorstep organisations create NAME")
     raise UserError(f"say which of the {len(ids)} organisations: --organisation ID (./doorstep organisations show)")
 
 
-@organisations_app.command("create")
-def create_organisation(
-    name: str,
-    time_zone: Annotated[str, typer.Option(help="As in Europe/Lisbon.")] = "UTC",
-    language: Annotated[str, typer.Option(help="en, th or ar.")] = "en",
-    office_phone: Annotated[str | None, typer.Option(help="What customers call.")] = None,
-    as_json: Json = False,
-) -> None:
-    """A new firm."""
+def with_every_organisation(do: Callable[[AsyncEngine, float], Awaitable[T]]) -> T:
+    """Do what is not of one organisation."""
 
-    async def work(settings: Settings) -> UUID:
+    async def run(settings: Settings) -> T:
         engine = create_engine(settings.database_url, pool_size=1)
         try:
-            async with begin(engine) as connection:
-                return await people.insert_organisation(
-                    connection,
-                    name=name,
-                    time_zone=time_zone,
-                    language=language,
-                    office_phone=office_phone,
-                    now_s=clock_from(settings.clock).now(),
-                )
+            return await do(engine, clock_from(settings.clock).now())
         finally:
             await engine.dispose()
 
     with installation() as settings:
         migrate_embedded(settings)
-        show([{"id": asyncio.run(work(settings)), "name": name}], as_json)
+        return asyncio.run(run(settings))
+
+
+def a_time_zone(name: str) -> str:
+    """One that the time zone database knows."""
+    try:
+        return ZoneInfo(name).key
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise typer.BadParameter(f"there is no time zone {name!r}; one is Europe/Lisbon") from None
+
+
+def a_language(name: str) -> str:
+    """One that the page and the messages speak."""
+    if name not in words.LANGUAGES:
+        raise typer.BadParameter(f"one of {', '.join(words.LANGUAGES)}")
+    return name
+
+
+TimeZone = Annotated[str, typer.Option(help="As in Europe/Lisbon.", callback=a_time_zone)]
+Language = Annotated[str, typer.Option(help="en, th or ar.", callback=a_language)]
+
+
+@organisations_app.command("create")
+def create_organisation(
+    name: str,
+    time_zone: TimeZone = "UTC",
+    language: Language = "en",
+    office_phone: Annotated[str | None, typer.Option(help="What customers call.")] = None,
+    as_json: Json = False,
+) -> None:
+    """A new firm."""
+
+    async def do(engine: AsyncEngine, now_s: float) -> UUID:
+        async with begin(engine) as connection:
+            return await people.insert_organisation(
+                connection, name=name, time_zone=time_zone, language=language, office_phone=office_phone, now_s=now_s
+            )
+
+    show_one({"id": with_every_organisation(do), "name": name}, as_json)
+
+
+@organisations_app.command("show")
+def show_organisations(as_json: Json = False) -> None:
+    """All firms."""
+
+    async def do(engine: AsyncEngine, _: float) -> list[dict[str, Any]]:
+        async with watching(engine) as connection:
+            ids = await people.organisation_ids(connection)
+        return [await _organisation(engine, organisation_id) for organisation_id in ids]
+
+    show(with_every_organisation(do), as_json)
+
+
+async def _organisation(engine: AsyncEngine, organisation_id: UUID) -> dict[str, Any]:
+    columns = organisation_table.c
+    shown = (columns.id, columns.name, columns.time_zone, columns.language, columns.office_phone)
+    async with transaction(engine, organisation_id) as connection:
+        row = (await connection.execute(sa.select(*shown).where(columns.id == organisation_id))).one()
+    return dict(row._mapping)
 
 
 @technicians_app.command("create")
@@ -99,35 +167,52 @@ def create_technician(
 ) -> None:
     """A new technician."""
 
-    async def work(connection: AsyncConnection, organisation_id: UUID, now_s: float) -> UUID:
+    async def do(work: Work) -> UUID:
         return await people.insert_technician(
-            connection, organisation_id, name=name, vehicle=vehicle, plate=plate, now_s=now_s
+            work.connection, work.organisation_id, name=name, vehicle=vehicle, plate=plate, now_s=work.now_s
         )
 
-    show([{"id": in_store(work, organisation), "name": name}], as_json)
+    show_one({"id": in_store(do, organisation), "name": name}, as_json)
 
 
 @technicians_app.command("pair")
 def pair_technician(technician: UUID, organisation: Organisation = None, as_json: Json = False) -> None:
     """A code that pairs one phone with a technician, once, within ten minutes."""
 
-    async def work(connection: AsyncConnection, organisation_id: UUID, now_s: float) -> str:
+    async def do(work: Work) -> str:
+        await _lock(work, technician)
         code, code_hash = tokens.mint_code()
-        expires_s = now_s + PAIRING_CODE_LIFE_S
-        await devices.insert_pairing_code(connection, organisation_id, technician, code_hash, expires_s)
+        expires_s = work.now_s + PAIRING_CODE_LIFE_S
+        await devices.insert_pairing_code(work.connection, work.organisation_id, technician, code_hash, expires_s)
         return code
 
-    show([{"code": in_store(work, organisation), "technician": technician}], as_json)
+    show_one({"code": in_store(do, organisation), "technician": technician}, as_json)
+
+
+@technicians_app.command("revoke")
+def revoke_technician(technician: UUID, organisation: Organisation = None, as_json: Json = False) -> None:
+    """A phone was lost: none of the technician's phones is believed any more."""
+
+    async def do(work: Work) -> int:
+        await _lock(work, technician)
+        return await devices.revoke_devices(work.connection, work.organisation_id, technician, work.now_s)
+
+    show_one({"technician": technician, "phones_revoked": in_store(do, organisation)}, as_json)
+
+
+async def _lock(work: Work, technician: UUID) -> None:
+    if not await people.lock_technicians(work.connection, work.organisation_id, [technician]):
+        raise dispatch.NotFound(f"there is no technician {technician}")
 
 
 @technicians_app.command("show")
 def show_technicians(organisation: Organisation = None, as_json: Json = False) -> None:
     """All technicians."""
 
-    async def work(connection: AsyncConnection, organisation_id: UUID, now_s: float) -> list[dict[str, Any]]:
-        return await people.technicians(connection, organisation_id)
+    async def do(work: Work) -> list[dict[str, Any]]:
+        return await people.technicians(work.connection, work.organisation_id)
 
-    show(in_store(work, organisation), as_json)
+    show(in_store(do, organisation), as_json)
 
 
 @jobs_app.command("create")
@@ -137,67 +222,95 @@ def create_job(
     lat: Annotated[float, typer.Option(min=-90, max=90)],
     customer: Annotated[str, typer.Option(help="The customer's name.")],
     email: Annotated[str | None, typer.Option(help="Where messages go.")] = None,
-    language: Annotated[str, typer.Option(help="en, th or ar.")] = "en",
+    language: Language = "en",
     address: str = "",
     radius_m: Annotated[float, typer.Option(min=10, max=2000)] = 60.0,
-    in_hours: Annotated[float, typer.Option(help="The promised window begins in so many hours.")] = 1.0,
+    in_hours: Annotated[
+        float, typer.Option(min=-24, max=8_760, help="The promised window begins in so many hours.")
+    ] = 1.0,
     technician: Annotated[UUID | None, typer.Option(help="Assign it at once.")] = None,
     organisation: Organisation = None,
     as_json: Json = False,
 ) -> None:
     """A new job with a window of two hours; prints the customer's link."""
 
-    async def work(connection: AsyncConnection, organisation_id: UUID, now_s: float) -> dict[str, Any]:
+    async def do(work: Work) -> dict[str, Any]:
+        connection, organisation_id, now_s = work.connection, work.organisation_id, work.now_s
         customer_id, contact_id = await people.insert_customer(
             connection, organisation_id, name=customer, email=email, phone=None, language=language, now_s=now_s
         )
         promised = (now_s + in_hours * 3600, now_s + (in_hours + 2) * 3600)
         zone = await people.time_zone(connection, organisation_id)
         new = dispatch.NewJob(customer_id, title, address, zone, Geofence(lon, lat, radius_m), promised)
-        job = await dispatch.create_job(connection, organisation_id, new, actor="command line", now_s=now_s)
+        job = await dispatch.create_job(connection, organisation_id, new, actor=ACTOR, now_s=now_s)
         if technician is not None:
-            await dispatch.assign_job(
-                connection, organisation_id, job.id, technician, actor="command line", now_s=now_s
-            )
+            await _assign(work, job.id, technician)
         token = await links.mint_link(connection, organisation_id, job.id, contact_id, now_s)
-        return {"id": job.id, "link": f"{Settings().public_url}/t/{token}"}
+        return {"id": job.id, "link": _url(token)}
 
-    show([in_store(work, organisation)], as_json)
+    show_one(in_store(do, organisation), as_json)
 
 
 @jobs_app.command("assign")
 def assign_job(job: UUID, technician: UUID, organisation: Organisation = None) -> None:
     """Assign or reassign a job."""
 
-    async def work(connection: AsyncConnection, organisation_id: UUID, now_s: float) -> None:
-        await dispatch.assign_job(connection, organisation_id, job, technician, actor="command line", now_s=now_s)
+    async def do(work: Work) -> None:
+        await _assign(work, job, technician)
 
-    in_store(work, organisation)
+    in_store(do, organisation)
+
+
+async def _assign(work: Work, job: UUID, technician: UUID) -> None:
+    work.changes += await dispatch.assign_job(
+        work.connection, work.organisation_id, job, technician, actor=ACTOR, now_s=work.now_s
+    )
 
 
 @jobs_app.command("show")
 def show_jobs(organisation: Organisation = None, as_json: Json = False) -> None:
     """The newest hundred jobs."""
 
-    async def work(connection: AsyncConnection, organisation_id: UUID, now_s: float) -> list[dict[str, Any]]:
-        return await job_store.newest_jobs(connection, organisation_id)
+    async def do(work: Work) -> list[dict[str, Any]]:
+        return await job_store.newest_jobs(work.connection, work.organisation_id)
 
-    show(in_store(work, organisation), as_json)
+    show(in_store(do, organisation), as_json)
 
 
 @links_app.command("create")
 def create_link(job: UUID, organisation: Organisation = None, as_json: Json = False) -> None:
     """A new link for each contact of a job."""
 
-    async def work(connection: AsyncConnection, organisation_id: UUID, now_s: float) -> list[dict[str, Any]]:
-        contacts = await job_store.read_contacts(connection, organisation_id, [job])
-        base = Settings().public_url
+    async def do(work: Work) -> list[dict[str, Any]]:
+        connection, organisation_id = work.connection, work.organisation_id
+        if await job_store.read_job(connection, organisation_id, job) is None:
+            raise dispatch.NotFound(f"there is no job {job}")
         return [
             {
                 "contact": contact.name,
-                "link": f"{base}/t/{await links.mint_link(connection, organisation_id, job, contact.id, now_s)}",
+                "link": _url(await links.mint_link(connection, organisation_id, job, contact.id, work.now_s)),
             }
-            for contact in contacts
+            for contact in await job_store.read_contacts(connection, organisation_id, [job])
         ]
 
-    show(in_store(work, organisation), as_json)
+    show(in_store(do, organisation), as_json)
+
+
+@links_app.command("revoke")
+def revoke_link(
+    link: Annotated[UUID, typer.Argument(help="The id in the page's address: /j/LINK.")],
+    organisation: Organisation = None,
+) -> None:
+    """The link opens nothing any more; pages that are open on it end."""
+
+    async def do(work: Work) -> None:
+        change = await links.revoke_link(work.connection, work.organisation_id, link, work.now_s)
+        if change is None:
+            raise dispatch.NotFound(f"there is no link {link}")
+        work.changes.append(change)
+
+    in_store(do, organisation)
+
+
+def _url(token: str) -> str:
+    return f"{Settings().public_url}/t/{token}"

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tracking_server import embedded
 from tracking_server.settings import Settings
@@ -24,9 +25,12 @@ class UserError(Exception):
 
 
 @contextmanager
-def installation() -> Iterator[Settings]:
-    """The settings of this installation; its private servers run meanwhile when none are configured."""
-    settings = Settings()
+def installation(**options: Any) -> Iterator[Settings]:
+    """The settings of this installation; its private servers run meanwhile when none are configured.
+
+    Options of the command line come before the environment.
+    """
+    settings = Settings(**options)
     if settings.database_url:
         yield settings
         return
@@ -57,9 +61,28 @@ def owner_url(settings: Settings) -> str:
 def show(rows: list[dict[str, Any]], as_json: bool) -> None:
     """Rows as a table, or as JSON."""
     if as_json:
-        print(json.dumps(rows, default=str, indent=2))  # noqa: T201 (the JSON document)
+        _print_json(rows)
         return
     table = Table(*(rows[0] if rows else ["nothing yet"]))
+    for column in table.columns:
+        column.overflow = "fold"  # an id that is cut off is of no use
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(Text(_word(value)) for value in row.values()))
     Console().print(table)
+
+
+def show_one(facts: dict[str, Any], as_json: bool) -> None:
+    """Facts in lines of their own: a link is to be copied whole."""
+    if as_json:
+        _print_json([facts])
+        return
+    for name, value in facts.items():
+        Console().print(f"{name}: {_word(value)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _word(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _print_json(rows: list[dict[str, Any]]) -> None:
+    print(json.dumps(rows, default=str, indent=2))  # noqa: T201 (the JSON document)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr, model_validator
+import re
+from email.utils import parseaddr
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class Settings(BaseSettings):
@@ -16,16 +22,28 @@ class Settings(BaseSettings):
     redis_url: str = ""
     embedded: bool = False
     host: str = "127.0.0.1"
-    port: int = 8020
+    port: Port = 8020
     public_url: str = ""
     clock: str = "wall"
-    flushers: int = 2
+    flushers: Annotated[int, Field(ge=1)] = 2
     smtp_host: str = ""
-    smtp_port: int = 587
+    smtp_port: Port = 587
     smtp_user: str = ""
     smtp_password: SecretStr = SecretStr("")
     smtp_starttls: bool = True
     mail_from: str = "Doorstep <doorstep@localhost>"
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @field_validator("mail_from")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(value)[1]):
+            raise ValueError("not a sender: write it as 'Firm <office@example.org>'")
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> Settings:
@@ -33,6 +51,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 "DOORSTEP_CLOCK: a scaled clock is for replays on the embedded installation only; unset it"
             )
+        if self.database_url and not self.redis_url:
+            raise ValueError("DOORSTEP_REDIS_URL: set it too, as DOORSTEP_DATABASE_URL is set")
         if not self.public_url:
-            self.public_url = f"http://{self.host}:{self.port}"
+            self.public_url = f"http://{_reached_at(self.host)}:{self.port}"
         return self
+
+
+def _reached_at(host: str) -> str:
+    """The address in a URL for this machine; who listens on all addresses is reached at one."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (looked for, not listened on)
+    return f"[{host}]" if ":" in host else host

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import gettext
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.core import negotiate_locale
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 VIEW = Path(__file__).parent.parent / "customer_view"
 LANGUAGES = ("en", "th", "ar")
+MOST_ACCEPTED = 200  # characters of Accept-Language that are looked at
+Q_VALUE = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)", re.IGNORECASE)
 
 
 @cache
@@ -35,16 +37,24 @@ def catalogue(language: str) -> gettext.GNUTranslations:
 
 
 def choose_language(asked: str | None, accept_language: str, default: str = "en") -> str:
-    """`?lang=` first, then what the browser prefers, then the default."""
-    if asked in LANGUAGES:
-        return str(asked)
-    preferred = [part.split(";")[0].strip().replace("-", "_") for part in accept_language[:200].split(",")]
-    return _negotiate(preferred) or default
+    """`?lang=` first, then what the browser likes best, then the default: always one of `LANGUAGES`."""
+    preferred = [(_primary(asked), 1.0)] if asked else []
+    preferred += sorted(_liked(accept_language[:MOST_ACCEPTED]), key=lambda choice: -choice[1])
+    return next((language for language, liking in preferred if language in LANGUAGES and liking > 0), default)
 
 
-def _negotiate(preferred: Sequence[str]) -> str | None:
-    found = negotiate_locale([language for language in preferred if language], LANGUAGES)
-    return found.split("_")[0] if found else None
+def _liked(accept_language: str) -> Iterator[tuple[str, float]]:
+    """Each language a browser names, with how much it likes it (q, 0 to 1)."""
+    for part in accept_language.split(","):
+        language, _, parameter = part.partition(";")
+        found = Q_VALUE.fullmatch(parameter.strip())
+        if found or not parameter.strip():
+            yield _primary(language), float(found[1]) if found else 1.0
+
+
+def _primary(language: str) -> str:
+    """`TH-th` is Thai."""
+    return language.strip().lower().replace("_", "-").partition("-")[0]
 
 
 def direction(language: str) -> str:
@@ -62,6 +72,7 @@ def day(seconds: float, time_zone: str, language: str) -> str:
     return format_date(datetime.fromtimestamp(seconds, ZoneInfo(time_zone)), "full", locale=language)
 
 
-def day_and_time(seconds: float, time_zone: str, language: str) -> str:
-    """A moment as people write it."""
-    return format_datetime(datetime.fromtimestamp(seconds, ZoneInfo(time_zone)), "medium", locale=language)
+def same_day(seconds: float, other_s: float, time_zone: str) -> bool:
+    """Whether two moments have the same date there."""
+    zone = ZoneInfo(time_zone)
+    return datetime.fromtimestamp(seconds, zone).date() == datetime.fromtimestamp(other_s, zone).date()

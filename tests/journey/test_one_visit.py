@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from tests.support.firm import Firm, drive_north_to_door
+from tests.support.firm import Firm, drive_north_to_door, noon_zone
 from tests.support.rows import count
 from tests.support.server import PageStream, page_stream, send
 from tracking_server.domain.events import TapKind
@@ -20,7 +20,7 @@ async def is_as_fresh(client: httpx.AsyncClient, link_id: str, page: PageStream,
 async def test_a_customer_sees_the_drive_and_the_arrival(client: httpx.AsyncClient, firm: Firm, now_s: float) -> None:
     """From the link to the door: the position only while the technician drives, the arrival at its own time."""
     phone = await firm.phone("Ana Sousa")
-    job_id = await firm.job(phone.device.technician_id)
+    job_id = await firm.job(phone.device.technician_id, time_zone=noon_zone(now_s))
     start_s = now_s - 290  # the drive ends now
     entered = await client.get(f"/t/{await firm.link(job_id)}")
     assert entered.status_code == 303
@@ -31,7 +31,7 @@ async def test_a_customer_sees_the_drive_and_the_arrival(client: httpx.AsyncClie
         await is_as_fresh(client, link_id, page, "Your visit is booked")
         taps = [phone.tap(start_s - 2, TapKind.shift_start)]
         assert (await send(client, phone, phone.delivery(now_s, taps=taps))).json()["ack"] == [[1, 1]]
-        await is_as_fresh(client, link_id, page, "Ana Sousa comes to you today")
+        await is_as_fresh(client, link_id, page, "<bdi>Ana Sousa</bdi> comes to you today")
         assert page.positions == []
 
         taps = [phone.tap(start_s - 1, TapKind.en_route, job_id)]

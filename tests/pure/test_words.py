@@ -168,3 +168,22 @@ def test_a_delay_tells_the_new_promise() -> None:
 def test_a_technician_is_called_by_their_first_name(name: str, called: str) -> None:
     """Also where the first word alone is half a name."""
     assert first_name(name) == called
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepts", "language"),
+    [
+        ("TH-th", "en", "th"),
+        ("AR", "", "ar"),
+        ("ar_EG", "en", "ar"),
+        ("xx", "AR-eg;q=0.4, TH;q=0.9, en;q=0.1", "th"),
+        (None, "de, en;q=0.5, th;q=0.7", "th"),
+        (None, "th;q=0, ar;q=0.1", "ar"),
+        (None, "th;q=much, ar ; q=0.1", "ar"),
+        (None, "*, ,;q=1,,-", "en"),
+        (None, "", "en"),
+    ],
+)
+def test_the_language_is_one_that_the_page_speaks(asked: str | None, accepts: str, language: str) -> None:
+    """However it is written, and in the order of liking."""
+    assert words.choose_language(asked, accepts) == language

@@ -43,7 +43,7 @@ async def sink() -> AsyncIterator[MailSink]:
 
 @pytest.fixture
 def settings(servers: Installation, database: str, sink: MailSink) -> Settings:
-    return sink.settings(database_url=servers.app_url(database))
+    return sink.settings(database_url=servers.app_url(database), redis_url=servers.redis_url)
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ async def test_each_contact_is_told_each_step_once_in_their_language(
             "Ana is arriving now",
             "Ana is at your door",
         ],
-        "th": ["นัดหมายของคุณได้รับการจองแล้ว", "Ana กำลังเดินทางไปหาคุณ", "Ana กำลังจะถึงแล้ว", "Ana ถึงหน้าบ้านคุณแล้ว"],
+        "th": ["นัดหมายของคุณได้รับการจองแล้ว", "Ana กำลังเดินทางมาหาคุณ", "Ana กำลังจะถึงแล้ว", "Ana ถึงแล้ว"],
         "ar": ["تم حجز زيارتك", "Ana في الطريق إليك", "Ana على وشك الوصول", "Ana عند بابك"],
     }
     for row in await rows(firm, "message"):
@@ -174,7 +174,7 @@ async def test_the_last_line_of_a_mail_opens_the_page(firm: Firm, visit: Visit, 
     (mail,) = sink.mails
     link = mail.get_content().splitlines()[-1]
     assert link.startswith("https://doorstep.example/t/")
-    found = await open_link(firm.engine, link.rpartition("/")[2])
+    found = await open_link(firm.engine, link.rpartition("/")[2], firm.now_s)
     assert found is not None
     assert found.job_id == visit.job_id
 

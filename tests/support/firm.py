@@ -28,6 +28,12 @@ def stream_of(now_s: float, n: int = 0) -> int:
     return (int(now_s // 86_400) << STREAM_DAY_SHIFT) | n
 
 
+def noon_zone(now_s: float) -> str:
+    """A time zone in which this moment is in the hour before noon: hours from now it is still the same day."""
+    offset = (22 - int(now_s // 3600) % 24) % 24 - 11
+    return f"Etc/GMT{-offset:+d}"
+
+
 @dataclass
 class Phone:
     """A phone that numbers what it sends, as the real one does."""
@@ -86,7 +92,9 @@ class Firm:
             )
         return Phone(Device(device_id, self.organisation_id, technician_id), key, stream_of(self.now_s))
 
-    async def job(self, technician_id: UUID | None = None, place: tuple[float, float] = HOME) -> UUID:
+    async def job(
+        self, technician_id: UUID | None = None, place: tuple[float, float] = HOME, time_zone: str = "Europe/Lisbon"
+    ) -> UUID:
         """A scheduled job for a new customer, assigned when a technician is named."""
         async with transaction(self.engine, self.organisation_id) as connection:
             customer_id, _ = await people.insert_customer(
@@ -100,7 +108,7 @@ class Firm:
             )
             self.customers.append(customer_id)
             window = (self.now_s + 3600, self.now_s + 7200)
-            new = NewJob(customer_id, "Leaking tap", "Rua das Flores 1", "Europe/Lisbon", Geofence(*place), window)
+            new = NewJob(customer_id, "Leaking tap", "Rua das Flores 1", time_zone, Geofence(*place), window)
             job = await create_job(connection, self.organisation_id, new, actor="test", now_s=self.now_s)
             if technician_id is not None:
                 await assign_job(

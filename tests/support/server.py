@@ -162,6 +162,8 @@ class PageStream:
             else:
                 fields = {}
         self.closed = True
+        async with self._news:
+            self._news.notify_all()
 
     async def until(self, wanted: str, within_s: float = 10.0) -> None:
         """Wait until a status contains these words."""
@@ -171,6 +173,16 @@ class PageStream:
         except TimeoutError:
             heard = [(update.name, update.id) for update in self.updates]
             raise AssertionError(f"never heard {wanted!r}; the page says {self.status!r} after {heard}") from None
+
+    async def until_position(self, within_s: float = 10.0) -> None:
+        """Wait until a position was shown."""
+        async with asyncio.timeout(within_s), self._news:
+            await self._news.wait_for(lambda: self.positions)
+
+    async def until_closed(self, within_s: float) -> None:
+        """Wait until the service ended the stream."""
+        async with asyncio.timeout(within_s), self._news:
+            await self._news.wait_for(lambda: self.closed)
 
     @property
     def status(self) -> str:

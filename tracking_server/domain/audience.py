@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracking_server.domain.job import State
+from tracking_server.domain.shift import Shift
 
 LIFE_AFTER_END_S = 7 * 86_400.0  # time for a complaint, an invoice, a rating
 
@@ -19,6 +20,8 @@ class Sight:
     on_break: bool
     link_expires_s: float | None
     link_revoked: bool = False
+    position_s: float | None = None  # when the newest position was measured
+    seen_from_s: float = 0.0  # what was measured earlier is of another drive, of a break, or from outside the shift
 
 
 def link_opens(sight: Sight, now_s: float) -> bool:
@@ -35,6 +38,21 @@ def may_see_position(sight: Sight, now_s: float) -> bool:
         and not sight.on_break
         and link_opens(sight, now_s)
     )
+
+
+def position_to_see_s(sight: Sight, now_s: float) -> float | None:
+    """When the position that may be seen was measured; None when there is none."""
+    if sight.position_s is None or sight.position_s < sight.seen_from_s or not may_see_position(sight, now_s):
+        return None
+    return sight.position_s
+
+
+def positions_seen_from_s(en_route_s: float | None, shift: Shift | None) -> float:
+    """From when on positions are of this drive, at work, and not of a break."""
+    times = [0.0 if en_route_s is None else en_route_s]
+    if shift is not None:
+        times += [shift.started_s, *(end for _, end in shift.breaks if end is not None)]
+    return max(times)
 
 
 def link_ends_s(expires_s: float | None, job_ended_s: float | None) -> float | None:

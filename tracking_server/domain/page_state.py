@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tracking_server.domain.audience import Sight, link_opens, may_see_position
-from tracking_server.domain.eta import Window
+from tracking_server.domain.audience import Sight, link_opens, position_to_see_s
+from tracking_server.domain.eta import Window, round_outward
 from tracking_server.domain.job import Job, State
 
 STALE_S = 60.0  # from here on the position is said to be old
@@ -37,45 +37,49 @@ class PageState:
     stale: bool
     paused: bool
     window: tuple[float, float] | None
-    likely_s: float | None
     stops_before: int
 
 
-def page_state(job: Job, sight: Sight, eta: Window | None, fix_age_s: float | None, now_s: float) -> PageState:
-    """The page of one job for one link at one moment."""
+EXPIRED = PageState(Showing.expired, position=False, stale=False, paused=False, window=None, stops_before=0)
+
+
+def page_state(job: Job, sight: Sight, now_s: float, *, today: bool) -> PageState:
+    """The page of one job for one link at one moment; `today` says that the visit may be today's."""
     if not link_opens(sight, now_s):
-        return PageState(Showing.expired, False, False, False, None, None, 0)
-    entitled = may_see_position(sight, now_s)
-    fresh = fix_age_s is not None and fix_age_s <= HIDDEN_S
-    stale = entitled and fix_age_s is not None and fix_age_s > STALE_S
-    showing = _showing(job, sight)
-    window = _window(showing, job, eta)
+        return EXPIRED
+    seen_s = position_to_see_s(sight, now_s)
+    age_s = None if seen_s is None else max(now_s - seen_s, 0.0)
+    position = age_s is not None and age_s <= HIDDEN_S
+    showing = _showing(job, sight, today)
     return PageState(
         showing=showing,
-        position=entitled and fresh,
-        stale=stale,
-        paused=sight.on_break or (entitled and not fresh),
-        window=window,
-        likely_s=eta.likely_s if eta is not None and showing is Showing.en_route else None,
+        position=position,
+        stale=age_s is not None and age_s > STALE_S,
+        paused=job.state is State.en_route and not position,
+        window=_window(showing, job, position),
         stops_before=sight.stops_before,
     )
 
 
-def _showing(job: Job, sight: Sight) -> Showing:
+def _showing(job: Job, sight: Sight, today: bool) -> Showing:
     match job.state:
         case State.draft | State.scheduled:
             return Showing.scheduled
         case State.assigned:
-            return Showing.today if sight.on_shift else Showing.scheduled
+            return Showing.today if sight.on_shift and today else Showing.scheduled
         case State.en_route:
             return Showing.arriving if job.arriving_at_s is not None else Showing.en_route
     return Showing(job.state.value)
 
 
-def _window(showing: Showing, job: Job, eta: Window | None) -> tuple[float, float] | None:
+def _window(showing: Showing, job: Job, position: bool) -> tuple[float, float] | None:
+    """While the position is hidden the estimate is coarse: its minutes would tell the distance."""
     match showing:
         case Showing.scheduled:
             return job.promised
+        case Showing.today | Showing.en_route if job.eta is not None:
+            eta: Window = job.eta if position else round_outward(job.eta)
+            return eta.earliest_s, eta.latest_s
         case Showing.today | Showing.en_route:
-            return (eta.earliest_s, eta.latest_s) if eta is not None else job.promised
+            return job.promised
     return None

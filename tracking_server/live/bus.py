@@ -67,6 +67,7 @@ class Bus:
             await subscription.subscribe(names.UPDATES)
             while True:
                 message = await subscription.get_message(timeout=0.5)
+                _end_if_cancelled()
                 if message is None:
                     continue
                 try:
@@ -88,7 +89,8 @@ class Bus:
 
 
 def _end_if_cancelled() -> None:
-    """redis-py turns a cancellation that meets it while it connects into an error of its own: the task would go on."""
+    """redis-py swallows a cancellation that meets it while it connects, or makes an error of its own of it: the task
+    would go on."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

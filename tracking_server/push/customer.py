@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from http.cookies import CookieError, SimpleCookie
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.datastructures import Headers
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.requests import Request, cookie_parser
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from tracking_server import links, words
@@ -24,7 +23,8 @@ log = structlog.get_logger()
 PING_EVERY_S = 15.0
 EVICT_AFTER_S = 15.0  # a reader who takes nothing for so long is let go
 COOKIE_LIFE_S = 90 * 86_400
-OVER = frozenset({Showing.completed, Showing.cancelled, Showing.no_access, Showing.expired})
+MOST_COOKIES = 16_384  # characters of a cookie header that are looked at
+RETRY_AFTER_S = 2
 PAGE_HEADERS = {
     "cache-control": "no-store",
     "referrer-policy": "no-referrer",
@@ -45,11 +45,16 @@ class CustomerPages:
         self._clock = clock
         self._prefix = "__Host-j-" if secure else "j-"
         self._secure = secure
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End the open streams, without their last update: pages connect again, to another process or a later one."""
+        self._stopping.set()
 
     async def enter(self, request: Request) -> Response:
         """`/t/<token>`: keep the token in a cookie, so that it stays out of history, referrer and screenshots."""
         token = request.path_params["token"]
-        link = await links.open_link(self._engine, token)
+        link = await links.open_link(self._engine, token, self._clock.now())
         if link is None:
             return self._gone(request)
         asked = request.query_params.get("lang")
@@ -80,34 +85,49 @@ class CustomerPages:
         return HTMLResponse(html, headers=PAGE_HEADERS)
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """`/j/<link>/updates`: what changes, until the job is over or the reader is gone."""
+        """`/j/<link>/updates`: what changes, until the link opens nothing more or the reader is gone."""
         request = Request(scope)
-        link = await self._link(request.headers, scope["path_params"]["link_id"])
-        if link is None:
-            await self._gone(request)(scope, receive, send)
-            return
-        token = self._token(request.headers, link.id.hex)
-        stream = Stream(self._watched, self._clock, self._engine, link, token, _language(request), send)
+        try:
+            link = await self._link(request.headers, scope["path_params"]["link_id"])
+            if link is None:
+                await self._gone(request)(scope, receive, send)
+                return
+            with self._watched.watch(link.organisation_id, link.job_id) as (watched, news):
+                await self._watched.view(watched)
+                token = self._token(request.headers, link.id.hex)
+                stream = Stream(
+                    self._watched, self._clock, self._engine, watched, news, link, token, _language(request), send
+                )
+                await self._run(stream, receive)
+        except Unavailable as error:
+            later = {"retry-after": str(RETRY_AFTER_S)}
+            await PlainTextResponse(str(error), status_code=503, headers=later)(scope, receive, send)
+
+    async def _run(self, stream: Stream, receive: Receive) -> None:
+        """Write until the stream is over, its reader is gone, or this process stops."""
         reader = asyncio.ensure_future(_until_gone(receive))
         writer = asyncio.ensure_future(stream.run())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        tasks = (reader, writer, stopping)
         try:
-            await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (reader, writer):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(reader, writer, return_exceptions=True)
+            _, failure, _ = await asyncio.gather(*tasks, return_exceptions=True)
+        if isinstance(failure, Exception):
+            log.warning("stream_failed", error=type(failure).__name__)
+        elif self._stopping.is_set():
+            await stream.break_off()
 
     async def _link(self, headers: Headers, link_id: str) -> LinkRow | None:
-        link = await links.open_link(self._engine, self._token(headers, link_id))
+        link = await links.open_link(self._engine, self._token(headers, link_id), self._clock.now())
         return link if link is not None and link.id.hex == link_id else None
 
     def _token(self, headers: Headers, link_id: str) -> str:
-        try:
-            cookies = SimpleCookie(headers.get("cookie", "")[:8192])
-        except CookieError:
-            return ""
-        morsel = cookies.get(self._prefix + link_id)
-        return morsel.value if morsel is not None else ""
+        """From this link's cookie. Other cookies of this host may be of any shape, and lock nobody out."""
+        cookies = cookie_parser("; ".join(headers.getlist("cookie"))[:MOST_COOKIES])
+        return cookies.get(self._prefix + link_id, "")
 
     def _gone(self, request: Request) -> Response:
         return HTMLResponse(render.expired_page(_language(request)), status_code=410, headers=PAGE_HEADERS)
@@ -118,17 +138,21 @@ class Stream:
 
     def __init__(
         self,
-        watched: WatchedJobs,
+        jobs: WatchedJobs,
         clock: Clock,
         engine: AsyncEngine,
+        watched: Watched,
+        news: asyncio.Event,
         link: LinkRow,
         token: str,
         language: str,
         send: Send,
     ) -> None:
-        self._watched = watched
+        self._jobs = jobs
         self._clock = clock
         self._engine = engine
+        self._watched = watched
+        self._news = news
         self._link = link
         self._token = token
         self._language = language
@@ -136,6 +160,7 @@ class Stream:
         self._said = ""
         self._shown_s: float | None = None
         self._version = -1
+        self._open = False
 
     async def run(self) -> None:
         """Send the present state, then every change of it."""
@@ -145,37 +170,39 @@ class Stream:
             (b"x-accel-buffering", b"no"),
         ]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        self._open = True
         await self._write(wire.opening())
-        with self._watched.watch(self._link.organisation_id, self._link.job_id) as (watched, news):
-            while await self._tell_if_possible(watched):
-                try:
-                    async with asyncio.timeout(PING_EVERY_S):
-                        await news.wait()
-                except TimeoutError:
-                    await self._write(wire.PING)
-                news.clear()
+        while await self._tell_if_possible():
+            try:
+                async with asyncio.timeout(PING_EVERY_S):
+                    await self._news.wait()
+            except TimeoutError:
+                await self._write(wire.PING)
+            self._news.clear()
         await self._write(wire.end(), last=True)
 
-    async def _tell_if_possible(self, watched: Watched) -> bool:
+    async def break_off(self) -> None:
+        """End the response, but not what it tells of."""
+        if self._open:
+            await self._write(b"", last=True)
+
+    async def _tell_if_possible(self) -> bool:
         """While the store is away the page keeps what it shows, with its age; the next comparison brings the rest."""
         try:
-            return await self._tell(watched)
+            return await self._tell()
         except Unavailable:
             return True
 
-    async def _tell(self, watched: Watched) -> bool:
-        """Send what is new; says whether more may come."""
-        view = await self._watched.view(watched)
-        if view is None:
+    async def _tell(self) -> bool:
+        """Send what is new; says whether more may come. What was finished can be undone: only the link's end, and a
+        cancelled visit, are for good."""
+        view = await self._jobs.view(self._watched)
+        if view is None or not await self._still_opens(view.job.version):
             return False
-        if view.job.version != self._version:
-            self._version = view.job.version
-            link = await links.open_link(self._engine, self._token)  # revoking a link counts its job's version up
-            if link is None:
-                return False
-            self._link = link
         now_s = self._clock.now()
         page = render.page_of(view, self._link, now_s)
+        if page.showing is Showing.expired:
+            return False
         update_id = f"{view.job.version}.{view.technician_version}"
         said = render.status(view, page, self._language, now_s)
         if said != self._said:
@@ -186,11 +213,21 @@ class Stream:
         if page.position and position is not None and position.time_s != self._shown_s:
             self._shown_s = position.time_s
             await self._write(wire.position(position, now_s, update_id))
-        return page.showing not in OVER
+        return page.showing is not Showing.cancelled
+
+    async def _still_opens(self, version: int) -> bool:
+        """Look at the link again when its job changed: revoking a link counts its job's version up."""
+        if version != self._version:
+            link = await links.open_link(self._engine, self._token, self._clock.now())
+            if link is None:
+                return False
+            self._link, self._version = link, version
+        return True
 
     async def _write(self, data: bytes, *, last: bool = False) -> None:
         async with asyncio.timeout(EVICT_AFTER_S):
             await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        self._open = not last
 
 
 async def _until_gone(receive: Receive) -> None:

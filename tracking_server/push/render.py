@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tracking_server import words
-from tracking_server.domain.audience import Sight, link_ends_s
+from tracking_server.domain.audience import Sight, link_ends_s, positions_seen_from_s
 from tracking_server.domain.job import stops_before
 from tracking_server.domain.page_state import PageState, page_state
 from tracking_server.store.views import JobView, LinkRow
@@ -18,16 +18,19 @@ AGE_STEP_S = 60  # the age of a position is said in whole minutes
 
 def page_of(view: JobView, link: LinkRow, now_s: float) -> PageState:
     """What this link shows of the job at this moment: asked for every update that is sent."""
+    job = view.job
     sight = Sight(
-        state=view.job.state,
-        stops_before=stops_before(view.job, view.stops),
+        state=job.state,
+        stops_before=stops_before(job, view.stops),
         on_shift=view.shift is not None,
         on_break=view.shift is not None and view.shift.on_break(now_s),
-        link_expires_s=link_ends_s(link.expires_s, view.job.ended_at_s),
+        link_expires_s=link_ends_s(link.expires_s, job.ended_at_s),
         link_revoked=link.revoked,
+        position_s=None if view.position is None else view.position.time_s,
+        seen_from_s=positions_seen_from_s(job.en_route_at_s, view.shift),
     )
-    fix_age_s = None if view.position is None else max(now_s - view.position.time_s, 0.0)
-    return page_state(view.job, sight, view.job.eta, fix_age_s, now_s)
+    today = job.promised is None or words.same_day(job.promised[0], now_s, view.time_zone)
+    return page_state(job, sight, now_s, today=today)
 
 
 def status(view: JobView, page: PageState, language: str, now_s: float) -> str:

@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tracking_server.clock import Clock
+from tracking_server.domain.job import State
 from tracking_server.domain.updates import JobChanged, Position, Update
 from tracking_server.live.bus import Bus
 from tracking_server.store.engine import Unavailable, transaction, watching
@@ -116,9 +117,17 @@ class WatchedJobs:
 
 
 def _move(watched: Watched, position: Position) -> None:
+    """Take a position for the one job it is for: a technician who drives elsewhere moves nobody else's marker."""
+    if position.job_id == watched.job_id and position.job_version > watched.wanted_version:
+        watched.wanted_version = position.job_version
+        watched.wake()
     view = watched.view
     if view is None or view.technician is None or view.technician.id != position.technician_id:
         return
-    if position.version > view.technician_version:
+    if position.version <= view.technician_version:
+        return
+    if position.job_id == watched.job_id:
         watched.view = replace(view, technician_version=position.version, position=position)
         watched.wake()
+    elif view.job.state is not State.en_route:  # else something was missed, and the comparison brings it
+        watched.view = replace(view, technician_version=position.version)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 from tracking_server.domain.updates import Position
 
 RETRY_MS = 2_000
+LINE_END = re.compile(
+    r"\r\n|\r|\n"
+)  # what a reader of the stream takes for one: nobody's text begins a line of its own
 PING = b"event: ping\ndata:\n\n"  # an event, not a comment: the page must hear that the line still stands
 
 
@@ -38,5 +42,5 @@ def opening() -> bytes:
 
 
 def _event(name: str, data: str, update_id: str) -> bytes:
-    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
+    lines = "".join(f"data: {line}\n" for line in LINE_END.split(data))
     return f"id: {update_id}\nevent: {name}\n{lines}\n".encode()

@@ -1,0 +1,154 @@
+"""The command line as people and scripts use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+
+from tests.support.firm import Firm
+from tests.support.rows import count, job_row, rows
+from tests.support.server import CLONE, free_port
+from tracking_server.__main__ import main
+from tracking_server.embedded import Installation
+
+
+@dataclass
+class Done:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def environment(servers: Installation, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This test's own database, in a narrow terminal."""
+    for name in [name for name in os.environ if name.startswith("DOORSTEP_") and name != "DOORSTEP_EMBEDDED_FOLDER"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("DOORSTEP_EMBEDDED", "true")
+    monkeypatch.setenv("DOORSTEP_DATABASE_URL", servers.app_url(database))
+    monkeypatch.setenv("DOORSTEP_OWNER_DATABASE_URL", servers.owner_url(database))
+    monkeypatch.setenv("DOORSTEP_REDIS_URL", servers.redis_url)
+
+
+@pytest.fixture
+def run(environment: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command; keywords are settings."""
+
+    def call() -> int:
+        try:
+            return main()
+        except SystemExit as end:
+            return int(end.code or 0)
+
+    def run(*arguments: str, **settings: str) -> Done:
+        with monkeypatch.context() as patch, ThreadPoolExecutor() as threads:  # a thread has no loop yet
+            patch.setattr(sys, "argv", ["doorstep", *arguments])
+            for name, value in settings.items():
+                patch.setenv(f"DOORSTEP_{name.upper()}", value)
+            capsys.readouterr()
+            code = threads.submit(call).result()
+        said = capsys.readouterr()
+        return Done(code, said.out, said.err)
+
+    return run
+
+
+JOB = ("jobs", "create", "Leaking tap", "--lon=-8.61", "--lat=41.15", "--customer=Maria Lopes")
+
+
+def test_a_taken_port_is_told_at_once(run: Run) -> None:
+    """In one line, instead of hanging with everything started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("serve", "--port", str(port))
+    assert done.returncode == 1
+    assert done.stderr == f"port {port} is taken: choose another with --port\n"
+    assert "port" in run("serve", "--port", "70000").stderr
+
+
+def test_ctrl_c_ends_the_service_quietly(environment: None) -> None:
+    """Also right after the start; and the greeting comes once it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "tracking_server", "serve", "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104
+    with subprocess.Popen(command, cwd=CLONE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"serving on http://127.0.0.1:{port} (Ctrl-C stops)\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 0
+        assert process.stderr.read() == ""
+
+
+async def test_a_link_is_printed_whole(run: Run, firm: Firm) -> None:
+    """On a line of its own, however narrow the terminal; and it begins with the public URL, without its slash."""
+    done = run(*JOB, public_url="https://a-long-name-of-a-host.doorstep.example.org/")
+    assert done.returncode == 0, done.stderr
+    facts = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert facts["link"].startswith("https://a-long-name-of-a-host.doorstep.example.org/t/")
+    assert len(facts["link"]) > 100
+    assert json.loads(run("organisations", "show", "--json").stdout)[0]["id"] == str(firm.organisation_id)
+    shown = run("jobs", "show").stdout
+    assert "…" not in shown
+
+
+async def test_what_does_not_exist_is_said_in_a_line(run: Run, firm: Firm) -> None:
+    """Each with its kind and its id."""
+    nobody = str(uuid4())
+    for command, said in (
+        (("technicians", "pair", nobody), f"there is no technician {nobody}"),
+        (("technicians", "revoke", nobody), f"there is no technician {nobody}"),
+        (("links", "create", nobody), f"there is no job {nobody}"),
+        (("links", "revoke", nobody), f"there is no link {nobody}"),
+        (("jobs", "show", "--organisation", nobody), f"there is no organisation {nobody}"),
+    ):
+        done = run(*command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(said)
+    assert await count(firm, "pairing_code") == 0
+
+
+def test_bad_options_and_settings_are_named(run: Run) -> None:
+    """With the option or the variable to put right."""
+    for command, settings, said in (
+        (("organisations", "create", "A", "--time-zone", "Lisbon"), {}, "there is no time zone 'Lisbon'"),
+        (("organisations", "create", "A", "--language", "de"), {}, "one of en, th, ar"),
+        ((*JOB, "--in-hours", "1e9"), {}, "--in-hours"),
+        (("jobs", "shw"), {}, "Usage: ./doorstep jobs"),
+        (("jobs", "show"), {"flushers": "0"}, "DOORSTEP_FLUSHERS: "),
+        (("jobs", "show"), {"redis_url": ""}, "DOORSTEP_REDIS_URL: "),
+        (("jobs", "show"), {"mail_from": "nobody"}, "DOORSTEP_MAIL_FROM: "),
+    ):
+        done = run(*command, **settings)
+        assert done.returncode
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+async def test_a_lost_phone_and_a_link_are_revoked(run: Run, firm: Firm) -> None:
+    """Both by the ids that the commands and the page show."""
+    phone = await firm.phone()
+    job_id = await firm.job(phone.device.technician_id)
+    await firm.link(job_id)
+    done = run("technicians", "revoke", str(phone.device.technician_id))
+    assert "phones_revoked: 1" in done.stdout
+    version = (await job_row(firm, job_id)).version
+    (link,) = await rows(firm, "link")
+    assert run("links", "revoke", link.id.hex).returncode == 0
+    (link,) = await rows(firm, "link")
+    assert link.revoked_at is not None
+    assert (await job_row(firm, job_id)).version == version + 1

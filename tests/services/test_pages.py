@@ -1,0 +1,168 @@
+"""Pages and their streams where the service around them is not as it should be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.types import ASGIApp
+
+from tests.support.clocks import SetClock
+from tests.support.firm import Firm
+from tracking_server import tokens
+from tracking_server.app import create_app
+from tracking_server.domain.updates import JobChanged, Position
+from tracking_server.embedded import Installation
+from tracking_server.live.bus import Bus
+from tracking_server.logs import configure_logs
+from tracking_server.push import wire
+from tracking_server.push.watched import WatchedJobs
+from tracking_server.settings import Settings
+
+
+async def test_a_stream_is_refused_for_a_while_when_the_store_is_away() -> None:
+    """503 with a time to come back, for a link that may be good."""
+    away = Settings(database_url="postgresql+psycopg://nobody@127.0.0.1:1/none", redis_url="redis://127.0.0.1:1")
+    link_id = uuid4().hex
+    token, _ = tokens.mint(uuid4(), tokens.Purpose.link)
+    transport = httpx.ASGITransport(create_app(away))
+    cookies = {"cookie": f"j-{link_id}={token}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://doorstep") as client:
+        for path in (f"/j/{link_id}/updates", f"/j/{link_id}"):
+            answer = await client.get(path, headers=cookies)
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "2"
+        for path in ("/docs", "/redoc", "/openapi.json"):
+            assert (await client.get(path)).status_code == 404
+
+
+async def test_a_position_moves_only_the_job_it_is_for(engine: AsyncEngine, bus: Bus, firm: Firm) -> None:
+    """And the job is read again first when it changed since."""
+    phone = await firm.phone()
+    technician_id = phone.device.technician_id
+    job_id, other_id = await firm.job(technician_id), await firm.job(technician_id)
+    jobs = WatchedJobs(engine, bus, SetClock(firm.now_s))
+    with (
+        jobs.watch(firm.organisation_id, job_id) as (watched, news),
+        jobs.watch(firm.organisation_id, other_id) as (other, other_news),
+    ):
+        view, other_view = await jobs.view(watched), await jobs.view(other)
+        assert view is not None
+        assert other_view is not None
+        at = Position(
+            firm.organisation_id, technician_id, view.technician_version + 1, firm.now_s, -8.6, 41.1, None, None
+        )
+        jobs.hear(at)
+        assert (await jobs.view(watched), news.is_set()) == (replace(view, technician_version=at.version), False)
+        at = replace(at, version=at.version + 1, job_id=job_id, job_version=view.job.version)
+        jobs.hear(at)
+        moved = await jobs.view(watched)
+        assert moved is not None
+        assert moved.position == at
+        assert news.is_set()
+        assert not other_news.is_set()
+        assert other.view is not None
+        assert other.view.position is None
+
+        jobs.hear(replace(at, version=at.version + 1, technician_id=UUID(int=1), job_version=view.job.version + 1))
+        read_again = await jobs.view(watched)
+        assert read_again is not None
+        assert read_again.position is None, "it is as the store has it"
+
+
+async def test_a_change_is_read_once_for_all_who_watch(engine: AsyncEngine, bus: Bus, firm: Firm) -> None:
+    """What was heard already wakes nobody."""
+    job_id = await firm.job()
+    jobs = WatchedJobs(engine, bus, SetClock(firm.now_s))
+    with jobs.watch(firm.organisation_id, job_id) as (watched, news):
+        view = await jobs.view(watched)
+        assert view is not None
+        assert await jobs.view(watched) is view
+        jobs.hear(JobChanged(firm.organisation_id, job_id, view.job.version + 1))
+        assert news.is_set()
+        assert await jobs.view(watched) is not view
+
+
+async def test_the_service_is_not_ready_without_its_tasks(
+    servers: Installation, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that ends takes the process down, for a supervisor to start it again."""
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.kill", lambda pid, sign: killed.append((pid, sign)))
+
+    async def fail(_: WatchedJobs) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(WatchedJobs, "run", fail)
+    app = create_app(Settings(database_url=servers.app_url(database), redis_url=servers.redis_url))
+    async with (
+        running(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://doorstep") as client,
+    ):
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["tasks"], answer.json()["store"]) == (503, False, True)
+    assert len(killed) == 1
+
+
+@asynccontextmanager
+async def running(app: ASGIApp) -> AsyncIterator[None]:
+    """The lifespan, as a server runs it."""
+    inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    outbox: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+    life = asyncio.create_task(app({"type": "lifespan", "state": {}}, inbox.get, outbox.put))
+    for word in ("startup", "shutdown"):
+        inbox.put_nowait({"type": f"lifespan.{word}"})
+        assert (await outbox.get())["type"] == f"lifespan.{word}.complete"
+        if word == "startup":
+            yield
+    await life
+
+
+def test_nobody_s_text_begins_a_line_of_the_stream() -> None:
+    """Whatever a reader takes for the end of a line."""
+    sent = wire.status("one\r\ntwo\rthree\nfour", "1.1").decode()
+    assert sent == "id: 1.1\nevent: status\ndata: one\ndata: two\ndata: three\ndata: four\n\n"
+
+
+def test_every_log_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also those of libraries, with quotes and tracebacks in them."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        configure_logs()
+        logging.getLogger("library").warning('it said "%s"', "no\nmore")
+        try:
+            raise RuntimeError("a fault")
+        except RuntimeError:
+            logging.getLogger("library").exception("failed")
+            structlog.get_logger().exception("ours", job=UUID(int=1))
+    finally:
+        root.handlers[:], root.level = handlers, level
+        structlog.reset_defaults()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in lines] == ['it said "no\nmore"', "failed", "ours"]
+    assert [line["level"] for line in lines] == ["warning", "error", "error"]
+    assert lines[0]["logger"] == "library"
+    assert all("RuntimeError: a fault" in line["exception"] for line in lines[1:])
+
+
+async def test_a_cancellation_is_heard_whenever_it_comes(engine: AsyncEngine, servers: Installation) -> None:
+    """Also by a subscription that is just being made."""
+    for wait_ms in (0.0, 0.3, 0.6, 0.9, 1.2, 1.5, 2.0):
+        bus = Bus(servers.redis_url)
+        watching = asyncio.create_task(WatchedJobs(engine, bus, SetClock(0.0)).run())
+        await asyncio.sleep(wait_ms / 1000)
+        watching.cancel()
+        _, left = await asyncio.wait([watching], timeout=2)
+        assert not left
+        await bus.close()

@@ -1,0 +1,59 @@
+"""Listen, serve, and stop without waiting for pages that listen for ever."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import uvicorn
+
+from tracking_server.app import HotPaths
+from tracking_server.installation import UserError, console
+
+GRACE_S = 3  # a phone's last batch is committed within it
+BACKLOG = 2_048
+
+
+@contextmanager
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """The port, taken before anything is started that would have to be stopped again."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UserError(f"port {port} is taken: choose another with --port") from error
+        raise UserError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
+    with listening:
+        yield listening
+
+
+def run(app: HotPaths, listening: socket.socket, greeting: str) -> None:
+    """Serve until told to stop; says the greeting when phones and pages are answered."""
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
+    )
+    server = _Server(config, app, greeting)
+    with suppress(KeyboardInterrupt):  # uvicorn passes the signal on once everything has ended
+        server.run(sockets=[listening])
+    if not server.started:
+        sys.exit(1)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, app: HotPaths, greeting: str) -> None:
+        super().__init__(config)
+        self._app = app
+        self._greeting = greeting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            console.print(self._greeting, markup=False, highlight=False, soft_wrap=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.stop()
+        await super().shutdown(sockets)
