@@ -117,7 +117,7 @@ async def _store(connection: AsyncConnection, turns: dict[UUID, Turn], care: Car
                 async with connection.begin_nested():
                     await fix_store.insert_fixes(connection, [row])
             except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.InsufficientPrivilege) as error:
-                log.warning("fix_refused", device=str(row.device_id), seq=row.fix.seq, error=str(error))
+                log.warning("fix_refused", device=str(row.device_id), seq=row.fix.seq, sqlstate=error.sqlstate)
                 turn.refuse(row)
 
 
