@@ -172,7 +172,5 @@ async def test_positions_are_pushed_as_they_come(client: httpx.AsyncClient, firm
         for n in range(12):
             fix = phone.fix(now_s - 50 + n, 3000.0 - 10 * n, accuracy_m=8.0)
             await send(client, phone, phone.delivery(now_s, [fix]))
-            async with asyncio.timeout(2):
-                while not page.positions or page.positions[-1]["lat"] != round(fix.lat, 6):  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+            await page.until_position_at(fix.lat)
     assert len(page.positions) >= 12

@@ -179,6 +179,11 @@ class PageStream:
         async with asyncio.timeout(within_s), self._news:
             await self._news.wait_for(lambda: self.positions)
 
+    async def until_position_at(self, lat: float, within_s: float = 2.0) -> None:
+        """Wait until the newest position is this far north: sooner than a comparison with the store brings it."""
+        async with asyncio.timeout(within_s), self._news:
+            await self._news.wait_for(lambda: self.positions and self.positions[-1]["lat"] == round(lat, 6))
+
     async def until_closed(self, within_s: float) -> None:
         """Wait until the service ended the stream."""
         async with asyncio.timeout(within_s), self._news:
