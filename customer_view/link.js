@@ -40,7 +40,7 @@ function open() {
   source.addEventListener("status", (event) => {
     hear();
     status.innerHTML = event.data;
-    hidePosition();
+    if (!status.querySelector('[data-position="shown"]')) hidePosition();
   });
   source.addEventListener("position", (event) => {
     hear();

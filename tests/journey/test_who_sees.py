@@ -44,13 +44,12 @@ async def test_a_reassigned_technician_is_not_seen_any_more(
         await page.until("on the way to you")
         await page.until_position()
         await firm.assign(job_id, second.device.technician_id, now_s)
-        seen = len(page.positions)
         for age_s in (80, 70, 60):
             fix = first.fix(now_s - age_s, 3000.0 - 10 * age_s, accuracy_m=8.0)
             assert (await send(client, first, first.delivery(now_s, [fix]))).status_code == 200
         await page.until("Your visit is booked")
         await asyncio.sleep(0.3)
-        assert len(page.positions) == seen
+        assert len(page.positions) == 1
         assert "Ana Sousa" not in page.status
 
 

@@ -21,6 +21,7 @@ from tracking_server.store.views import LinkRow
 
 log = structlog.get_logger()
 PING_EVERY_S = 15.0
+SAME_FIX_S = 0.001  # the bus and the store round a fix's time differently
 EVICT_AFTER_S = 15.0  # a reader who takes nothing for so long is let go
 COOKIE_LIFE_S = 90 * 86_400
 MOST_COOKIES = 16_384  # characters of a cookie header that are looked at
@@ -207,12 +208,12 @@ class Stream:
         said = render.status(view, page, self._language, now_s)
         if said != self._said:
             self._said = said
-            self._shown_s = None  # new words clear the map: the position follows them, if it may
             await self._write(wire.status(said, update_id))
-        position = view.position
-        if page.position and position is not None and position.time_s != self._shown_s:
-            self._shown_s = position.time_s
-            await self._write(wire.position(position, now_s, update_id))
+        if not page.position or view.position is None:
+            self._shown_s = None  # the page took it down: when it may be seen again, it is sent again
+        elif self._shown_s is None or abs(view.position.time_s - self._shown_s) > SAME_FIX_S:
+            self._shown_s = view.position.time_s
+            await self._write(wire.position(view.position, now_s, update_id))
         return page.showing is not Showing.cancelled
 
     async def _still_opens(self, version: int) -> bool:

@@ -19,7 +19,7 @@ from tracking_server.clock import Clock
 from tracking_server.domain.job import State
 from tracking_server.domain.updates import JobChanged, Position, Update
 from tracking_server.live.bus import Bus
-from tracking_server.store.engine import Unavailable, transaction, watching
+from tracking_server.store.engine import Unavailable, snapshot, watching
 from tracking_server.store.views import JobView, read_versions, read_view
 
 log = structlog.get_logger()
@@ -79,7 +79,7 @@ class WatchedJobs:
 
     async def read(self, organisation_id: UUID, job_id: UUID) -> JobView | None:
         """A job's view straight from the store."""
-        async with transaction(self._engine, organisation_id) as connection:
+        async with snapshot(self._engine, organisation_id) as connection:
             return await read_view(connection, organisation_id, job_id, self._clock.now())
 
     def hear(self, update: Update) -> None:

@@ -75,6 +75,15 @@ async def transaction(engine: AsyncEngine, organisation_id: UUID) -> AsyncIterat
 
 
 @asynccontextmanager
+async def snapshot(engine: AsyncEngine, organisation_id: UUID) -> AsyncIterator[AsyncConnection]:
+    """A transaction that reads one organisation as it was at one moment; raises as `begin`."""
+    async with begin(engine) as connection:
+        await connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        await set_organisation(connection, organisation_id)
+        yield connection
+
+
+@asynccontextmanager
 async def watching(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A transaction that sees ids, versions and due times of every organisation, no more; raises as `begin`."""
     async with begin(engine) as connection:
