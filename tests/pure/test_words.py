@@ -18,7 +18,7 @@ from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import Job, State
 from tracking_server.domain.message import MessageKind
 from tracking_server.notify.texts import Letter, first_name, letter
-from tracking_server.store.views import JobView, TechnicianCard
+from tracking_server.store.views import Details, Firm, JobView, TechnicianCard
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 NOW_S = 1_800_000_000.0  # Friday, January 15, 2027, 8:00 in Lisbon
@@ -37,18 +37,20 @@ JOB = Job(
 )
 VIEW = JobView(
     organisation_id=UUID(int=2),
-    organisation_name="Ribeira Plumbing",
-    office_phone="+351 220 000 000",
+    firm=Firm("Ribeira Plumbing", "+351 220 000 000"),
     job=JOB,
-    title="Leaking tap",
+    details=Details("Leaking tap"),
     time_zone="Europe/Lisbon",
+    broken_promise=None,
     technician=TechnicianCard(UUID(int=3), "Ana Sousa", "white van", "12-AB-34"),
     technician_version=1,
     stops=(),
     shift=None,
     position=None,
 )
-BARE = replace(VIEW, office_phone=None, technician=None, job=Job(UUID(int=1), State.scheduled, 1, Geofence(0.0, 0.0)))
+BARE = replace(
+    VIEW, firm=Firm("Ribeira Plumbing"), technician=None, job=Job(UUID(int=1), State.scheduled, 1, Geofence(0.0, 0.0))
+)
 KINDS: list[tuple[MessageKind, State | None]] = [
     *((kind, None) for kind in MessageKind if kind is not MessageKind.correction),
     (MessageKind.correction, State.arrived),

@@ -37,6 +37,7 @@ class NewJob:
     geofence: Geofence
     promised: tuple[float, float] | None = None
     duration_s: int = 3600
+    preparation: str | None = None
 
 
 async def create_job(
@@ -52,6 +53,7 @@ async def create_job(
         time_zone=new.time_zone,
         fence=new.geofence,
         duration_s=new.duration_s,
+        preparation=new.preparation,
         now_s=now_s,
     )
     if new.promised is None:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tracking_server.domain.audience import Sight, link_opens, position_to_see_s
-from tracking_server.domain.eta import Window, round_outward
+from tracking_server.domain.eta import round_outward
 from tracking_server.domain.job import Job, State
 
 STALE_S = 60.0  # from here on the position is said to be old
 HIDDEN_S = 180.0  # an older position is not shown: it would be a guess
+NEWS_S = 12 * 3600.0  # so long after it a change of technician is news to somebody who looks again
+
+Span = tuple[float, float]
 
 
 class Showing(StrEnum):
@@ -28,35 +31,92 @@ class Showing(StrEnum):
     expired = "expired"
 
 
+class Action(StrEnum):
+    """What a customer can do on the page. `book_again` is a wish for a new visit after one that did not happen."""
+
+    note = "note"
+    access = "access"
+    reschedule = "reschedule"
+    cannot_find = "cannot_find"
+    rate = "rate"
+    calendar = "calendar"
+    call = "call"
+    book_again = "book_again"
+
+
+S, A = Showing, Action
+ACTIONS: dict[Showing, frozenset[Action]] = {
+    S.scheduled: frozenset({A.calendar, A.reschedule, A.note, A.call}),
+    S.today: frozenset({A.calendar, A.reschedule, A.note, A.call}),
+    S.en_route: frozenset({A.note, A.reschedule, A.call}),
+    S.arriving: frozenset({A.access, A.call}),
+    S.arrived: frozenset({A.cannot_find, A.call}),
+    S.in_progress: frozenset({A.call}),
+    S.completed: frozenset({A.rate}),
+    S.cancelled: frozenset({A.book_again, A.call}),
+    S.no_access: frozenset({A.book_again, A.call}),
+    S.expired: frozenset(),
+}
+AWAITED = frozenset({S.scheduled, S.today, S.en_route})
+NAMED = frozenset({S.today, S.en_route, S.arriving, S.arrived, S.in_progress, S.completed, S.no_access})
+
+
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """What to show. `window` is the promised or the estimated one, None where none is shown."""
+    """What to show. Spans are epoch seconds; `about_min` is a single likely time beside its window, in minutes.
+
+    `window` is the promised or the estimated one, None where none is shown or known; `was` is a promised one that is
+    not kept, to be struck out.
+    """
 
     showing: Showing
-    position: bool
-    stale: bool
-    paused: bool
-    window: tuple[float, float] | None
-    stops_before: int
+    position: bool = False
+    stale: bool = False
+    paused: bool = False
+    delayed: bool = False
+    reassigned: bool = False
+    window: Span | None = None
+    was: Span | None = None
+    about_min: int | None = None
+    stops_before: int = 0
+
+    @property
+    def actions(self) -> frozenset[Action]:
+        """What the customer can do now."""
+        return ACTIONS[self.showing]
+
+    @property
+    def names_technician(self) -> bool:
+        """Whether the technician's name, photo and vehicle are shown."""
+        return self.showing in NAMED
 
 
-EXPIRED = PageState(Showing.expired, position=False, stale=False, paused=False, window=None, stops_before=0)
+EXPIRED = PageState(Showing.expired)
 
 
-def page_state(job: Job, sight: Sight, now_s: float, *, today: bool) -> PageState:
-    """The page of one job for one link at one moment; `today` says that the visit may be today's."""
+def page_state(job: Job, sight: Sight, now_s: float, *, today: bool, broken: Span | None = None) -> PageState:
+    """The page of one job for one link at one moment.
+
+    `today` says that the visit may be today's; `broken` is the promised window that was broken last.
+    """
     if not link_opens(sight, now_s):
         return EXPIRED
     seen_s = position_to_see_s(sight, now_s)
     age_s = None if seen_s is None else max(now_s - seen_s, 0.0)
     position = age_s is not None and age_s <= HIDDEN_S
     showing = _showing(job, sight, today)
+    delayed = showing in AWAITED and job.late_promise > 0
+    window = _window(showing, job, now_s, age_s if position else None)
     return PageState(
         showing=showing,
         position=position,
         stale=age_s is not None and age_s > STALE_S,
         paused=job.state is State.en_route and not position,
-        window=_window(showing, job, position),
+        delayed=delayed,
+        reassigned=_is_news(showing, job, now_s),
+        window=window,
+        was=broken if delayed and broken != window else None,
+        about_min=_about_min(job, now_s) if showing is Showing.en_route and position and window else None,
         stops_before=sight.stops_before,
     )
 
@@ -72,14 +132,25 @@ def _showing(job: Job, sight: Sight, today: bool) -> Showing:
     return Showing(job.state.value)
 
 
-def _window(showing: Showing, job: Job, position: bool) -> tuple[float, float] | None:
-    """While the position is hidden the estimate is coarse: its minutes would tell the distance."""
-    match showing:
-        case Showing.scheduled:
-            return job.promised
-        case Showing.today | Showing.en_route if job.eta is not None:
-            eta: Window = job.eta if position else round_outward(job.eta)
-            return eta.earliest_s, eta.latest_s
-        case Showing.today | Showing.en_route:
-            return job.promised
-    return None
+def _is_news(showing: Showing, job: Job, now_s: float) -> bool:
+    """Whether to say that somebody else comes now than who was named before."""
+    recent = job.assigned_at_s is not None and now_s - job.assigned_at_s < NEWS_S
+    return showing in (Showing.today, Showing.en_route, Showing.arriving) and job.assignment > 1 and recent
+
+
+def _window(showing: Showing, job: Job, now_s: float, age_s: float | None) -> Span | None:
+    """The estimate where there is one, else what is promised and not broken. `age_s` is the age of the position that
+    is shown, None when none is: the estimate is coarse then, as its minutes would tell the distance."""
+    if showing not in AWAITED:
+        return None
+    if showing is not Showing.scheduled and job.eta is not None:
+        eta = job.eta if age_s is not None else round_outward(job.eta)
+        unheard_s = age_s if age_s is not None and age_s > STALE_S else 0.0  # nobody knows what they brought
+        if eta.latest_s + unheard_s > now_s:
+            return eta.earliest_s, eta.latest_s + unheard_s
+    return job.promised if job.promise > job.late_promise or not job.late_promise else None
+
+
+def _about_min(job: Job, now_s: float) -> int | None:
+    """Minutes until the likely time; at least one."""
+    return None if job.eta is None else max(1, round((job.eta.likely_s - now_s) / 60.0))

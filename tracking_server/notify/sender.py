@@ -96,7 +96,7 @@ def _mail(message: Message, contact: Contact, view: JobView, link: str, now_s: f
     return Mail(
         message_id=message.id,
         recipient=message.recipient,
-        sender_name=view.organisation_name,
+        sender_name=view.firm.name,
         subject=text.subject,
         body=text.body,
         language=language,

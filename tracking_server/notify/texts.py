@@ -37,7 +37,7 @@ def letter(kind: MessageKind, was: State | None, view: JobView, language: str, l
     vehicle = [_vehicle(view)] if kind in (MessageKind.on_the_way, MessageKind.arriving) else []
     blocks = [
         [line % facts for line in lines],
-        [_one_line(view.title), *vehicle],
+        [_one_line(view.details.title), *vehicle],
         [_signature(view, say) % facts],
         [_link_line(say), link],
     ]
@@ -98,7 +98,7 @@ def _details(kind: MessageKind, was: State | None, facts: Facts, _: Say) -> list
 
 
 def _signature(view: JobView, _: Say) -> str:
-    return _("Questions? Call %(firm)s: %(phone)s") if view.office_phone else "%(firm)s"
+    return _("Questions? Call %(firm)s: %(phone)s") if view.firm.office_phone else "%(firm)s"
 
 
 def _link_line(_: Say) -> str:
@@ -107,7 +107,7 @@ def _link_line(_: Say) -> str:
 
 def _facts(kind: MessageKind, view: JobView, language: str, _: Say) -> dict[str, str]:
     """What the placeholders stand for; what is not known is left out."""
-    facts = {"firm": _one_line(view.organisation_name), "phone": _one_line(view.office_phone or "")}
+    facts = {"firm": _one_line(view.firm.name), "phone": _one_line(view.firm.office_phone or "")}
     facts["name"] = first_name(view.technician.name) if view.technician else _("Your technician")
     window = _window(kind, view.job)
     if window is not None:

@@ -30,7 +30,7 @@ def page_of(view: JobView, link: LinkRow, now_s: float) -> PageState:
         seen_from_s=positions_seen_from_s(job.en_route_at_s, view.shift),
     )
     today = job.promised is None or words.same_day(job.promised[0], now_s, view.time_zone)
-    return page_state(job, sight, now_s, today=today)
+    return page_state(job, sight, now_s, today=today, broken=view.broken_promise)
 
 
 def status(view: JobView, page: PageState, language: str, now_s: float) -> str:
@@ -56,10 +56,10 @@ def _facts(view: JobView, page: PageState, language: str, now_s: float) -> dict[
         "language": language,
         "direction": words.direction(language),
         "page": page,
-        "firm": view.organisation_name,
-        "office_phone": view.office_phone,
-        "title": view.title,
-        "technician": view.technician if page.showing not in ("scheduled", "cancelled", "expired") else None,
+        "firm": view.firm.name,
+        "office_phone": view.firm.office_phone,
+        "title": view.details.title,
+        "technician": view.technician if page.names_technician else None,
         "window": page.window and tuple(words.clock_time(at, view.time_zone, language) for at in page.window),
         "day": page.window and words.day(page.window[0], view.time_zone, language),
         "arrived": job.arrived_at_s and words.clock_time(job.arrived_at_s, view.time_zone, language),

@@ -18,7 +18,7 @@ from tracking_server.domain.events import Event
 from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import JUST_ENDED_S, OPEN, Job, State
 from tracking_server.store.engine import to_seconds, to_time
-from tracking_server.store.schema import audit, contact, event, geofence, job, message, promise
+from tracking_server.store.schema import audit, contact, event, geofence, job, message, organisation, promise
 
 
 def _select_jobs() -> sa.Select[Any]:
@@ -164,10 +164,17 @@ async def insert_job(
     time_zone: str,
     fence: Geofence,
     duration_s: int,
+    preparation: str | None = None,
     now_s: float,
 ) -> Job:
-    """A new job in state draft, with its geofence."""
+    """A new job in state draft, with the firm's next number and its geofence."""
     job_id = uuid4()
+    number = await connection.scalar(
+        organisation.update()
+        .where(organisation.c.id == organisation_id)
+        .values(last_job_number=organisation.c.last_job_number + 1)
+        .returning(organisation.c.last_job_number)
+    )
     await connection.execute(
         job.insert().values(
             organisation_id=organisation_id,
@@ -178,6 +185,8 @@ async def insert_job(
             address=address,
             time_zone=time_zone,
             duration_s=duration_s,
+            preparation=preparation,
+            number=number,
             created_at=to_time(now_s),
         )
     )

@@ -45,6 +45,15 @@ async def organisation_ids(connection: AsyncConnection) -> list[UUID]:
     return list(await connection.scalars(sa.select(organisation.c.id).order_by(organisation.c.id)))
 
 
+async def set_brand(
+    connection: AsyncConnection, organisation_id: UUID, *, colour: str | None, logo_id: UUID | None
+) -> None:
+    """The firm's colour (`#rrggbb`) and logo, on its customers' pages and in its messages."""
+    await connection.execute(
+        organisation.update().where(organisation.c.id == organisation_id).values(colour=colour, logo_id=logo_id)
+    )
+
+
 async def time_zone(connection: AsyncConnection, organisation_id: UUID) -> str:
     """The firm's time zone, which its jobs take unless told otherwise."""
     statement = sa.select(organisation.c.time_zone).where(organisation.c.id == organisation_id)
@@ -59,6 +68,8 @@ async def insert_technician(
     phone: str | None = None,
     vehicle: str | None = None,
     plate: str | None = None,
+    trade: str | None = None,
+    photo_id: UUID | None = None,
     now_s: float,
 ) -> UUID:
     """A new technician, without a phone yet."""
@@ -71,6 +82,8 @@ async def insert_technician(
             phone=phone,
             vehicle=vehicle,
             plate=plate,
+            trade=trade,
+            photo_id=photo_id,
             created_at=to_time(now_s),
         )
     )

@@ -47,7 +47,20 @@ organisation = Table(
     Column("time_zone", Text, nullable=False),
     Column("language", Text, nullable=False),
     Column("office_phone", Text),
+    Column("colour", Text),
+    Column("logo_id", Uuid),
+    Column("last_job_number", Integer, nullable=False, server_default=text("1000")),
     _json("settings"),
+    _time("created_at", nullable=False),
+)
+
+picture = Table(
+    "picture",
+    metadata,
+    _organisation(),
+    Column("id", Uuid, primary_key=True),
+    Column("media_type", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
     _time("created_at", nullable=False),
 )
 
@@ -60,6 +73,8 @@ technician = Table(
     Column("phone", Text),
     Column("vehicle", Text),
     Column("plate", Text),
+    Column("trade", Text),
+    Column("photo_id", Uuid),
     Column("version", BigInteger, nullable=False, server_default=text("0")),
     _json("checkpoint"),
     _point("position"),
@@ -133,12 +148,19 @@ job = Table(
     Column("customer_id", Uuid, nullable=False),
     Column("technician_id", Uuid),
     Column("stop_number", Integer),
+    Column("number", Integer),
     Column("state", Text, nullable=False),
     Column("previous_state", Text),
     Column("title", Text, nullable=False),
     Column("address", Text, nullable=False),
     Column("time_zone", Text, nullable=False),
     Column("duration_s", Integer, nullable=False),
+    Column("preparation", Text),
+    Column("summary", Text),
+    Column("invoice_url", Text),
+    Column("delay_reason", Text),
+    Column("ended_by", Text),
+    Column("ended_reason", Text),
     Column("visit", Integer, nullable=False, server_default=text("1")),
     Column("assignment", Integer, nullable=False, server_default=text("0")),
     Column("promise", Integer, nullable=False, server_default=text("0")),
@@ -220,6 +242,34 @@ link = Table(
     _time("created_at", nullable=False),
     _time("expires_at"),
     _time("revoked_at"),
+)
+
+note = Table(
+    "note",
+    metadata,
+    _organisation(),
+    Column("id", Uuid, primary_key=True),
+    Column("job_id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("contact_id", Uuid),
+    Column("technician_id", Uuid),
+    Column("author", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    _json("wish"),
+    _time("made_at", nullable=False),
+    _time("handled_at"),
+    Column("handled_by", Text),
+)
+
+rating = Table(
+    "rating",
+    metadata,
+    _organisation(),
+    Column("job_id", Uuid, primary_key=True),
+    Column("contact_id", Uuid, primary_key=True),
+    Column("stars", Integer, nullable=False),
+    Column("comment", Text, nullable=False),
+    _time("made_at", nullable=False),
 )
 
 message = Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from tracking_server.store.engine import to_seconds
 from tracking_server.store.jobs import read_job, read_stops
 from tracking_server.store.people import read_shifts
 from tracking_server.store.schema import job as job_table
-from tracking_server.store.schema import link, organisation, technician
+from tracking_server.store.schema import link, organisation, promise, technician
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,48 @@ class TechnicianCard:
     name: str
     vehicle: str | None
     plate: str | None
+    trade: str | None = None
+    photo_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Firm:
+    """The organisation as its customers know it. `colour` is `#rrggbb`."""
+
+    name: str
+    office_phone: str | None = None
+    colour: str | None = None
+    logo_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a job says in words, as its customer may read it."""
+
+    title: str
+    number: int | None = None
+    preparation: str | None = None
+    summary: str | None = None
+    invoice_url: str | None = None
+    delay_reason: str | None = None
+    ended_by: str | None = None
+    ended_reason: str | None = None
+    duration_s: int = 3600
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job with its firm, its technician and how many stops come before it, at one version."""
+    """A job with its firm, its technician and how many stops come before it, at one version.
+
+    `broken_promise` is the window that was promised before and is not kept, in epoch seconds.
+    """
 
     organisation_id: UUID
-    organisation_name: str
-    office_phone: str | None
+    firm: Firm
     job: Job
-    title: str
+    details: Details
     time_zone: str
+    broken_promise: tuple[float, float] | None
     technician: TechnicianCard | None
     technician_version: int
     stops: tuple[Job, ...]
@@ -56,6 +86,9 @@ class LinkRow:
     contact_id: UUID
     expires_s: float | None
     revoked: bool
+
+
+DETAILS = tuple(field.name for field in fields(Details))
 
 
 async def find_link(connection: AsyncConnection, organisation_id: UUID, token_hash: bytes) -> LinkRow | None:
@@ -77,11 +110,21 @@ async def read_view(connection: AsyncConnection, organisation_id: UUID, job_id: 
     if job is None:
         return None
     statement = (
-        sa.select(organisation.c.name, organisation.c.office_phone, job_table.c.title, job_table.c.time_zone)
+        sa.select(
+            organisation.c.name, organisation.c.office_phone, organisation.c.colour, organisation.c.logo_id,
+            *(job_table.c[name] for name in ("time_zone", *DETAILS)),
+            promise.c.earliest, promise.c.latest,
+        )
         .join(job_table, job_table.c.organisation_id == organisation.c.id)
+        .outerjoin(
+            promise,
+            (promise.c.organisation_id == job_table.c.organisation_id)
+            & (promise.c.job_id == job_table.c.id)
+            & (promise.c.number == job_table.c.late_promise),
+        )
         .where(organisation.c.id == organisation_id, job_table.c.id == job_id)
-    )
-    firm = (await connection.execute(statement)).one()
+    )  # fmt: skip
+    row = (await connection.execute(statement)).one()
     card: TechnicianCard | None = None
     version, position, shift = 0, None, None
     stops: tuple[Job, ...] = ()
@@ -92,11 +135,11 @@ async def read_view(connection: AsyncConnection, organisation_id: UUID, job_id: 
         shift = open_shift((await read_shifts(connection, organisation_id, ids, now_s))[job.technician_id])
     return JobView(
         organisation_id=organisation_id,
-        organisation_name=firm.name,
-        office_phone=firm.office_phone,
+        firm=Firm(row.name, row.office_phone, row.colour, row.logo_id),
         job=job,
-        title=firm.title,
-        time_zone=firm.time_zone,
+        details=Details(**{name: row._mapping[name] for name in DETAILS}),
+        time_zone=row.time_zone,
+        broken_promise=(row.earliest.timestamp(), row.latest.timestamp()) if row.earliest is not None else None,
         technician=card,
         technician_version=version,
         stops=stops,
@@ -114,6 +157,8 @@ async def _read_technician(
                 technician.c.name,
                 technician.c.vehicle,
                 technician.c.plate,
+                technician.c.trade,
+                technician.c.photo_id,
                 technician.c.version,
                 technician.c.position_time,
                 sa.func.ST_X(technician.c.position).label("lon"),
@@ -135,7 +180,8 @@ async def _read_technician(
             row.position_accuracy_m,
             row.position_course_deg,
         )
-    return TechnicianCard(technician_id, row.name, row.vehicle, row.plate), row.version, position
+    card = TechnicianCard(technician_id, row.name, row.vehicle, row.plate, row.trade, row.photo_id)
+    return card, row.version, position
 
 
 async def read_versions(connection: AsyncConnection, job_ids: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:

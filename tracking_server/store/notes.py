@@ -1,0 +1,138 @@
+"""Notes and ratings as kept."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tracking_server.domain.note import MOST_NOTES, Author, Note, NoteKind
+from tracking_server.domain.updates import JobChanged
+from tracking_server.store.engine import to_seconds, to_time
+from tracking_server.store.schema import job, note, rating
+
+
+async def insert_note(connection: AsyncConnection, organisation_id: UUID, new: Note) -> JobChanged | None:
+    """Keep a note and count its job's version up, so that everybody who watches the job looks again.
+
+    None, and nothing kept, when the contact wrote MOST_NOTES already.
+    """
+    own = sa.select(sa.func.count()).where(
+        note.c.organisation_id == organisation_id, note.c.job_id == new.job_id, note.c.contact_id == new.contact_id
+    )
+    if new.contact_id is not None and (await connection.scalar(own) or 0) >= MOST_NOTES:
+        return None
+    await connection.execute(
+        note.insert().values(
+            organisation_id=organisation_id,
+            id=new.id,
+            job_id=new.job_id,
+            kind=new.kind.value,
+            author=new.author.value,
+            contact_id=new.contact_id,
+            text=new.text,
+            wish=new.wish,
+            made_at=to_time(new.made_s),
+        )
+    )
+    return await count_version_up(connection, organisation_id, new.job_id)
+
+
+async def read_notes(connection: AsyncConnection, organisation_id: UUID, job_id: UUID) -> list[Note]:
+    """All notes of a job, oldest first."""
+    rows = await connection.execute(
+        sa.select(note)
+        .where(note.c.organisation_id == organisation_id, note.c.job_id == job_id)
+        .order_by(note.c.made_at, note.c.id)
+    )
+    return [_note(row) for row in rows]
+
+
+async def read_unhandled(connection: AsyncConnection, organisation_id: UUID, most: int = 200) -> list[Note]:
+    """Customers' notes that nobody saw to yet, oldest first."""
+    rows = await connection.execute(
+        sa.select(note)
+        .where(
+            note.c.organisation_id == organisation_id,
+            note.c.handled_at.is_(None),
+            note.c.author == Author.customer.value,
+        )
+        .order_by(note.c.made_at, note.c.id)
+        .limit(most)
+    )
+    return [_note(row) for row in rows]
+
+
+async def handle_note(
+    connection: AsyncConnection, organisation_id: UUID, note_id: UUID, actor: str, now_s: float
+) -> JobChanged | None:
+    """Note who saw to it, once; None when there is no such note or somebody did already."""
+    job_id = await connection.scalar(
+        note.update()
+        .where(note.c.organisation_id == organisation_id, note.c.id == note_id, note.c.handled_at.is_(None))
+        .values(handled_at=to_time(now_s), handled_by=actor)
+        .returning(note.c.job_id)
+    )
+    return None if job_id is None else await count_version_up(connection, organisation_id, job_id)
+
+
+async def rate(
+    connection: AsyncConnection,
+    organisation_id: UUID,
+    job_id: UUID,
+    contact_id: UUID,
+    *,
+    stars: int,
+    comment: str,
+    now_s: float,
+) -> JobChanged:
+    """Keep a contact's rating of a job; a second one replaces the first."""
+    values = {"stars": stars, "comment": comment, "made_at": to_time(now_s)}
+    statement = insert(rating).values(organisation_id=organisation_id, job_id=job_id, contact_id=contact_id, **values)
+    await connection.execute(
+        statement.on_conflict_do_update(index_elements=["organisation_id", "job_id", "contact_id"], set_=values)
+    )
+    return await count_version_up(connection, organisation_id, job_id)
+
+
+async def read_rating(
+    connection: AsyncConnection, organisation_id: UUID, job_id: UUID, contact_id: UUID
+) -> tuple[int, str] | None:
+    """A contact's stars and comment, None when they did not rate."""
+    row = (
+        await connection.execute(
+            sa.select(rating.c.stars, rating.c.comment).where(
+                rating.c.organisation_id == organisation_id,
+                rating.c.job_id == job_id,
+                rating.c.contact_id == contact_id,
+            )
+        )
+    ).one_or_none()
+    return None if row is None else (row.stars, row.comment)
+
+
+async def count_version_up(connection: AsyncConnection, organisation_id: UUID, job_id: UUID) -> JobChanged:
+    """Make everybody who watches this job look at it again; returns what to publish."""
+    version = await connection.scalar(
+        job.update()
+        .where(job.c.organisation_id == organisation_id, job.c.id == job_id)
+        .values(version=job.c.version + 1)
+        .returning(job.c.version)
+    )
+    return JobChanged(organisation_id, job_id, int(version or 0))
+
+
+def _note(row: sa.Row[tuple[object, ...]]) -> Note:
+    return Note(
+        id=row.id,
+        job_id=row.job_id,
+        kind=NoteKind(row.kind),
+        author=Author(row.author),
+        contact_id=row.contact_id,
+        text=row.text,
+        made_s=row.made_at.timestamp(),
+        handled_s=to_seconds(row.handled_at),
+        wish=row.wish,
+    )
