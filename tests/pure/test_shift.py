@@ -29,5 +29,6 @@ def test_a_tap_that_makes_no_sense_changes_nothing() -> None:
     assert after_taps(once, taps((0, TapKind.shift_end))) == once, "an end before the start is another shift's"
     resting = after_taps(once, taps((3, TapKind.break_start), (4, TapKind.break_start)))
     assert resting == [Shift(1, None, ((3, None),))]
+    assert after_taps(resting, taps((2, TapKind.break_end))) == resting, "a late end is of no break that began after it"
     assert open_shift(resting) == resting[0]
     assert open_shift(after_taps(resting, taps((9, TapKind.shift_end)))) is None

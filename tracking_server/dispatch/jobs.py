@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracking_server import outcome
-from tracking_server.domain.assess import Assessment, touch_neighbours
+from tracking_server.domain.assess import Assessment
+from tracking_server.domain.assignment import assign
 from tracking_server.domain.checkpoint import Checkpoint
 from tracking_server.domain.events import Cause, Event, EventKind
 from tracking_server.domain.geofence import Geofence
@@ -92,18 +93,11 @@ async def assign_job(
     job = await job_store.read_job(connection, organisation_id, job_id)
     if job is None or (job.technician_id or technician_id) not in concerned:
         raise outcome.Outdated(f"job {job_id} was assigned by somebody else just now")
-    before = {stop.id: stop for own in stops.values() for stop in own} | {job.id: job}
-    assessment = Assessment(Checkpoint(), dict(before))
-    kind = EventKind.assigned if job.technician_id is None else EventKind.reassigned
-    evidence = {"from": str(job.technician_id), "to": str(technician_id)}
-    if not assessment.happen(job, Event(kind, now_s, Cause.dispatcher, evidence)):
+    all_stops = [stop for own in stops.values() for stop in own]
+    assessment = assign(job, all_stops, technician_id, stop_number, now_s)
+    if assessment is None:
         raise NotPossible(f"job {job_id} is {job.state}: it can be assigned no more")
-    last = max((stop.stop_number or 0 for stop in stops[technician_id]), default=0)
-    number = stop_number if stop_number is not None else last + 1
-    given = replace(assessment.jobs[job.id], technician_id=technician_id, stop_number=number)
-    assessment.jobs[job.id] = given
-    assessment.happenings = [replace(item, after=given) for item in assessment.happenings]
-    touch_neighbours(assessment, before.values(), shift_changed=False)
+    before = {stop.id: stop for stop in all_stops} | {job.id: job}
     changes = await outcome.apply(connection, organisation_id, before, assessment, actor=actor, now_s=now_s)
     await people.count_versions_up(connection, organisation_id, concerned)
     return changes

@@ -47,7 +47,7 @@ def _after_tap(shift: Shift, tap: Tap) -> Shift:
             return replace(shift, ended_s=tap.time_s)
         case TapKind.break_start if not resting:
             return replace(shift, breaks=(*shift.breaks, (tap.time_s, None)))
-        case TapKind.break_end if resting:
+        case TapKind.break_end if resting and tap.time_s >= shift.breaks[-1][0]:
             return replace(shift, breaks=(*shift.breaks[:-1], (shift.breaks[-1][0], tap.time_s)))
     return shift
 
