@@ -70,7 +70,8 @@ class World:
         return world
 
     def tap(self, technician_id: UUID, kind: TapKind, job_id: UUID | None = None) -> None:
-        """The technician taps; the phone keeps it until it is sent."""
+        """The technician taps, never twice in one instant; the phone keeps it until it is sent."""
+        self.now_s += 0.01
         self.unsent[technician_id].append(self.phones[technician_id].tap(self.now_s, kind, job_id))
 
     def fix(self, technician_id: UUID, north_m: float, accuracy_m: float) -> None:
