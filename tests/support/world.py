@@ -78,12 +78,12 @@ class World:
         self.unsent[technician_id].append(self.phones[technician_id].fix(self.now_s, north_m, accuracy_m=accuracy_m))
 
     def send(self, technician_id: UUID, newest_first: bool = False) -> None:
-        """Everything the phone holds, or only its newest half: the rest follows later."""
+        """Everything the phone holds; or all taps, which travel first and in order, and the newer half of the fixes."""
         held = self.unsent[technician_id]
-        cut = len(held) // 2 if newest_first else 0
-        self.unsent[technician_id], now = held[:cut], held[cut:]
-        taps = [item for item in now if isinstance(item, Tap)]
-        fixes = [item for item in now if isinstance(item, Fix)]
+        taps = [item for item in held if isinstance(item, Tap)]
+        fixes = [item for item in held if isinstance(item, Fix)]
+        cut = len(fixes) // 2 if newest_first else 0
+        self.unsent[technician_id], fixes = list(fixes[:cut]), fixes[cut:]
         turn = Turn.of(self._as_stored(technician_id), self.now_s)
         delivery = self.phones[technician_id].delivery(self.now_s, fixes, taps)
         turn.take(delivery, TapReceipt(frozenset(tap.seq for tap in taps)))
