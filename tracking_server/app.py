@@ -107,6 +107,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     app.router.routes.append(Route("/t/{token}", pages.enter))
     app.router.routes.append(Route("/j/{link_id}", pages.page))
     app.mount("/view/styles", StaticFiles(directory=words.VIEW / "styles"))
+    app.mount("/view/vendor", StaticFiles(directory=words.VIEW / "vendor", check_dir=False))
     for script in words.VIEW.glob("*.js"):
         app.router.routes.append(Route(f"/view/{script.name}", _file(script)))
 

@@ -94,7 +94,7 @@ def python_checks() -> list[tuple[str, list[str]]]:
 
 
 def page_checks() -> list[tuple[str, list[str]]]:
-    scripts = [file for file in PAGE.rglob("*.js") if "node_modules" not in file.parts]
+    scripts = [file for file in PAGE.rglob("*.js") if not {"node_modules", "vendor"}.intersection(file.parts)]
     if not scripts:
         return []
     compiler = PAGE / "node_modules" / "typescript" / "bin" / "tsc"
