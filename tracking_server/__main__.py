@@ -18,6 +18,7 @@ from rich.console import Console
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from tracking_server import embedded
+from tracking_server.basemap.archive import NotABasemap
 from tracking_server.dispatch import jobs as dispatch
 from tracking_server.firm_commands import jobs_app, links_app, organisations_app, technicians_app
 from tracking_server.installation import Json, UserError, console, installation, migrate_embedded, owner_url, show
@@ -140,6 +141,30 @@ def replay(
 
 
 @app.command()
+def basemap(
+    extract: Annotated[
+        Path | None,
+        typer.Argument(exists=True, dir_okay=False, metavar="REGION.osm.pbf", help="An OpenStreetMap extract."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="The basemap; REGION.pmtiles if not named.")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="The demo's region, for the embedded installation.")] = False,
+) -> None:
+    """Build the map that pages show, from the OpenStreetMap extract of a region."""
+    from tracking_server.basemap.extract import CannotBuild
+    from tracking_server.map_commands import build_basemap, build_demo
+
+    if demo == (extract is not None) or (demo and out):
+        raise UserError("name one region: ./doorstep basemap REGION.osm.pbf, or ./doorstep basemap --demo")
+    try:
+        if extract is None:
+            build_demo()
+        else:
+            build_basemap(extract, out or Path(extract.name.removesuffix(".pbf").removesuffix(".osm") + ".pmtiles"))
+    except CannotBuild as error:
+        raise UserError(str(error)) from error
+
+
+@app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="ingest")],
     as_json: Json = False,
@@ -161,7 +186,7 @@ def main() -> int:
     """Run a command; what the user can put right is told in a line on stderr, not in a traceback."""
     try:
         app(prog_name="./doorstep")
-    except (UserError, embedded.EmbeddedError, dispatch.NotFound, dispatch.NotPossible) as error:
+    except (UserError, embedded.EmbeddedError, dispatch.NotFound, dispatch.NotPossible, NotABasemap) as error:
         return _fail(str(error))
     except ValidationError as error:
         return _fail("\n".join(_setting_at_fault(problem["loc"], problem["msg"]) for problem in error.errors()))

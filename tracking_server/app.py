@@ -18,6 +18,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracking_server import words
+from tracking_server.basemap.archive import RegionFile, read_archive
+from tracking_server.basemap.view import REGION_PATH
 from tracking_server.clock import Clock, clock_from
 from tracking_server.ingest.devices import Devices
 from tracking_server.ingest.routes import RETRY_AFTER_S, FixesEndpoint, pairing_router
@@ -76,6 +78,8 @@ def _ended(task: asyncio.Task[None]) -> None:
 def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     """The service. Its parts live as long as the ASGI lifespan."""
     clock = clock or clock_from(settings.clock)
+    map_file = Path(settings.basemap) if settings.basemap else None
+    archive = read_archive(map_file) if map_file else None
     engine = create_engine(settings.database_url)
     bus = Bus(settings.redis_url)
     journey = Journey(engine, bus, clock, settings.flushers)
@@ -106,6 +110,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     app.include_router(pairing_router(devices))
     app.router.routes.append(Route("/t/{token}", pages.enter))
     app.router.routes.append(Route("/j/{link_id}", pages.page))
+    app.router.routes.append(Route(REGION_PATH, RegionFile(map_file, archive).serve))
     app.mount("/view/styles", StaticFiles(directory=words.VIEW / "styles"))
     app.mount("/view/vendor", StaticFiles(directory=words.VIEW / "vendor", check_dir=False))
     for script in words.VIEW.glob("*.js"):

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tracking_server import embedded
+from tracking_server import embedded, region
 from tracking_server.settings import Settings
 from tracking_server.store.migrate import migrate as migrate_store
 
@@ -41,8 +41,14 @@ def installation(**options: Any) -> Iterator[Settings]:
                 "database_url": servers.app_url(),
                 "owner_database_url": servers.owner_url(),
                 "redis_url": servers.redis_url,
+                "basemap": settings.basemap or _demo_basemap(settings),
             }
         )
+
+
+def _demo_basemap(settings: Settings) -> str:
+    """The demo's map, where it was built and no other is named."""
+    return str(region.BASEMAP) if region.BASEMAP.exists() and not settings.tile_url else ""
 
 
 def migrate_embedded(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from email.utils import parseaddr
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -32,6 +33,9 @@ class Settings(BaseSettings):
     smtp_password: SecretStr = SecretStr("")
     smtp_starttls: bool = True
     mail_from: str = "Doorstep <doorstep@localhost>"
+    basemap: str = ""
+    tile_url: str = ""
+    tile_attribution: str = ""
 
     @field_validator("public_url")
     @classmethod
@@ -45,6 +49,19 @@ class Settings(BaseSettings):
             raise ValueError("not a sender: write it as 'Firm <office@example.org>'")
         return value
 
+    @field_validator("tile_url")
+    @classmethod
+    def _a_tile_host(cls, value: str) -> str:
+        """The page's security policy names the host, so it must be one; {s} stands for any of its mirrors."""
+        url = urlsplit(value)
+        host = url.netloc.removeprefix("{s}.")
+        good = (
+            url.scheme == "https" and re.fullmatch(r"[\w.-]+(:\d+)?", host) and {"{z}", "{x}", "{y}"} <= _fields(value)
+        )
+        if value and not good:
+            raise ValueError("write it as https://HOST/{z}/{x}/{y}.png; HOST may begin with {s}.")
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> Settings:
         if self.clock != "wall" and not self.embedded:
@@ -53,9 +70,19 @@ class Settings(BaseSettings):
             )
         if self.database_url and not self.redis_url:
             raise ValueError("DOORSTEP_REDIS_URL: set it too, as DOORSTEP_DATABASE_URL is set")
+        if self.tile_url and self.basemap:
+            raise ValueError("DOORSTEP_TILE_URL: pages draw one map, and DOORSTEP_BASEMAP is set; unset one of them")
+        if self.tile_url and not self.tile_attribution:
+            raise ValueError(
+                "DOORSTEP_TILE_ATTRIBUTION: set it to what the host of DOORSTEP_TILE_URL wants to be named"
+            )
         if not self.public_url:
             self.public_url = f"http://{_reached_at(self.host)}:{self.port}"
         return self
+
+
+def _fields(template: str) -> set[str]:
+    return set(re.findall(r"\{\w+\}", template))
 
 
 def _reached_at(host: str) -> str:
