@@ -1,9 +1,10 @@
-"""A private PostgreSQL with PostGIS and a private Redis: for a laptop, a demo, the tests.
+"""A private PostgreSQL with PostGIS and a private Redis: for a laptop, a demo, the tests. With them goes a road engine
+where the demo's roads were made (`embedded_roads.py`); it alone has a port, of the loopback only.
 
-They belong to one clone, listen on no network port, and run for as long as somebody uses them:
+They belong to one clone, listen on no network, and run for as long as somebody uses them:
 
 * A user (`with running() as installation`) holds a shared lock on the file `users.lock`.
-* The keeper, a process of its own that the first user starts, has both servers as its children, and starts again one
+* The keeper, a process of its own that the first user starts, has the servers as its children, and starts again one
   that dies. Once it gets that lock for itself, nobody uses the servers: it stops them and leaves.
 
 The kernel gives a lock back however its holder ends, so the count of users is right even after a SIGKILL; and it ends
@@ -90,6 +91,18 @@ class Installation:
     def redis_url(self) -> str:
         return f"unix://{quote(str(self.redis_socket))}"
 
+    @property
+    def road_engine_port_file(self) -> Path:
+        """Written by the keeper before it starts the engine."""
+        return self.folder / "road_engine.port"
+
+    @property
+    def road_engine_url(self) -> str:
+        """Empty when no roads were made here."""
+        if not self.road_engine_port_file.exists():
+            return ""
+        return f"http://127.0.0.1:{self.road_engine_port_file.read_text()}"
+
     def app_url(self, database: str = "doorstep") -> str:
         """For the running system: owns nothing, sees what row-level security lets it see."""
         return self._url("doorstep_app", database)
@@ -115,6 +128,11 @@ class Installation:
         """Redis writes its socket into its command line."""
         sign = os.fsencode(self.redis_socket)
         return [pid for pid, words in processes() if b"redis-server" in words[0] and sign in b" ".join(words)]
+
+    def road_engine_pids(self) -> list[int]:
+        """By the configuration that it was started with."""
+        config = os.fsencode(self.folder / "road_engine.json")
+        return [pid for pid, words in processes() if words[0].endswith(b"/valhalla_service") and config in words]
 
     def keeper_pid(self) -> int | None:
         """The keeper holds a lock on this file for as long as it lives, and has written its number into it."""
@@ -147,7 +165,7 @@ class Installation:
         return POSTGRES_HOME / str(wanted) / "bin"
 
     def answer(self) -> bool:
-        """Do both servers answer?"""
+        """Do PostgreSQL and Redis answer? Without a road engine everything else goes on."""
         return self.redis_answers() and self.postgres_answers()
 
     def postgres_answers(self) -> bool:
@@ -299,7 +317,9 @@ def status(installation: Installation) -> str:
     if keeper is None:
         return f"not running; data in {installation.folder}"
     word = "answering" if installation.answer() else "not answering"
-    return f"{word}; keeper {keeper}, PostgreSQL in {installation.socket_folder}, Redis at {installation.redis_socket}"
+    roads = f", road engine at {url}" if (url := installation.road_engine_url) else ""
+    servers = f"PostgreSQL in {installation.socket_folder}, Redis at {installation.redis_socket}{roads}"
+    return f"{word}; keeper {keeper}, {servers}"
 
 
 def main() -> None:

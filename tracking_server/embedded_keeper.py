@@ -1,4 +1,4 @@
-"""The process that has the embedded PostgreSQL and Redis as its children. Why there is one: `embedded.py`."""
+"""The process that has the embedded servers as its children. Why there is one: `embedded.py`."""
 
 import fcntl
 import logging
@@ -7,6 +7,7 @@ import pwd
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from tracking_server import embedded_roads, region
 from tracking_server.embedded import LOG_LINES_SHOWN, START_SECONDS, EmbeddedError, Installation, folder_mode
 
 TICK_SECONDS = 0.25
@@ -131,7 +133,7 @@ def be_the_keeper(installation: Installation, tell: int) -> None:
         try:
             detach(installation)
             # Left in reverse: the servers stop first, then whoever waits for the users' lock may start them anew.
-            with only_keeper(installation), users_lock(installation) as users, both_servers(installation) as servers:
+            with only_keeper(installation), users_lock(installation) as users, all_servers(installation) as servers:
                 starter.write("ready")
                 starter.close()
                 watch(servers, users)
@@ -190,14 +192,14 @@ def taken(lock: IO[str]) -> bool:
 
 
 @contextmanager
-def both_servers(installation: Installation) -> Iterator[list["Server"]]:
+def all_servers(installation: Installation) -> Iterator[list["Server"]]:
     """Prepare, start, and stop at the end: whatever happens in between."""
     end_leftovers(installation.postgres_pids)
     end_leftovers(installation.redis_pids)
     make_run_folder(installation)
     if not installation.data.exists():
         make_cluster(installation)
-    servers = [postgres(installation), redis(installation)]
+    servers = [postgres(installation), redis(installation), *road_engine(installation)]
     for server in servers:
         server.start()
     try:
@@ -205,7 +207,7 @@ def both_servers(installation: Installation) -> Iterator[list["Server"]]:
             for server in servers:
                 server.keep_up(START_PATIENCE_SECONDS)
             time.sleep(0.02)
-        log.info("both servers answer")
+        log.info("PostgreSQL and Redis answer")
         yield servers
     finally:
         for server in servers:
@@ -277,6 +279,22 @@ class Server:
             return
 
 
+class RoadEngine(Server):
+    """Can be done without: when it does not stay up, that is logged, and the others go on."""
+
+    given_up = False
+
+    def keep_up(self, patience_seconds: float) -> None:
+        """Start it again when it has died, until that is of no use."""
+        if self.given_up:
+            return
+        try:
+            super().keep_up(patience_seconds)
+        except EmbeddedError as error:
+            log.warning("going on without it: %s", error)
+            self.given_up = True
+
+
 def postgres(installation: Installation) -> Server:
     """SIGINT is its fast shutdown: transactions are rolled back, what was committed is flushed."""
     folder = installation.folder
@@ -294,18 +312,43 @@ def postgres(installation: Installation) -> Server:
 
 
 def redis(installation: Installation) -> Server:
-    socket = installation.redis_socket
+    place = installation.redis_socket
     settings = installation.folder / "redis.conf"
-    settings.write_text(REDIS_SETTINGS.format(socket=socket, folder=socket.parent))
+    settings.write_text(REDIS_SETTINGS.format(socket=place, folder=place.parent))
     settings.chmod(0o644)
     command = ["redis-server", str(settings)]
     return Server("Redis", command, "redis", signal.SIGTERM, log_file(installation, "redis.log"))
 
 
+def road_engine(installation: Installation) -> list[Server]:
+    """None where no roads were made. It keeps nothing, so that a SIGKILL is as good an end as any, and the quickest."""
+    installation.road_engine_port_file.unlink(missing_ok=True)
+    if not region.ROADS.exists():
+        return []
+    port = free_port()
+    sockets = installation.run_folder / "roads"
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    config = installation.folder / "road_engine.json"
+    embedded_roads.write_config(config, port, sockets)
+    installation.road_engine_port_file.write_text(str(port))
+    command = embedded_roads.command(config)
+    return [RoadEngine("the road engine", command, "", signal.SIGKILL, log_file(installation, "road_engine.log"))]
+
+
+def free_port() -> int:
+    """Of the loopback. The engine takes it a moment later, as its library can only listen by number."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def as_user(user: str, *options: str) -> list[str]:
-    """Before a command: as root, it runs as that user; as anybody else, as oneself."""
+    """Before a command: as root, it runs as that user, or for none as root with no more than the right to read (what
+    is in the clone is perhaps closed to others); as anybody else, as oneself."""
     if os.geteuid() != 0:
         return ["setpriv", *options, "--"]
+    if not user:
+        return ["setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all,+dac_read_search", *options, "--"]
     group = pwd.getpwnam(user).pw_gid
     return ["setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups", "--no-new-privs", *options, "--"]
 

@@ -41,6 +41,7 @@ def installation(**options: Any) -> Iterator[Settings]:
                 "database_url": servers.app_url(),
                 "owner_database_url": servers.owner_url(),
                 "redis_url": servers.redis_url,
+                "road_engine_url": settings.road_engine_url or servers.road_engine_url,
                 "basemap": settings.basemap or _demo_basemap(settings),
             }
         )

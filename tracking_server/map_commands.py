@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tracking_server import region
 from tracking_server.basemap.build import Told, build
+from tracking_server.embedded_roads import CannotBuildRoads, build_roads
 from tracking_server.installation import UserError, console
 
 
@@ -29,12 +30,17 @@ def build_basemap(extract: Path, out: Path) -> None:
 
 
 def build_demo() -> None:
-    """Build it where the embedded installation finds it."""
+    """Build it, and the roads of its road engine, where the embedded installation finds them."""
     if not region.EXTRACT.exists():
         raise UserError("the demo's region is not here; connect to the network and run ./doorstep setup --for demo")
     with _shown() as told:
         build(region.EXTRACT, region.BASEMAP, told)
-    console.print("the demo's basemap is built")
+    if region.ENGINE.exists():
+        try:
+            build_roads(region.EXTRACT, region.ROADS)
+        except CannotBuildRoads as error:
+            raise UserError(str(error)) from error
+    console.print("the demo's map is built")
 
 
 @contextmanager

@@ -7,3 +7,5 @@ from tracking_server.embedded import CLONE
 FETCHED = CLONE / ".venv"
 EXTRACT = FETCHED / "region" / "region.osm.pbf"
 BASEMAP = FETCHED / "region" / "region.pmtiles"
+ROADS = FETCHED / "region" / "roads"
+ENGINE = FETCHED / "valhalla" / "valhalla"

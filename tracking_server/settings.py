@@ -33,9 +33,17 @@ class Settings(BaseSettings):
     smtp_password: SecretStr = SecretStr("")
     smtp_starttls: bool = True
     mail_from: str = "Doorstep <doorstep@localhost>"
+    road_engine_url: str = ""
     basemap: str = ""
     tile_url: str = ""
     tile_attribution: str = ""
+
+    @field_validator("road_engine_url")
+    @classmethod
+    def _an_engine(cls, value: str) -> str:
+        if value and not (urlsplit(value).scheme in ("http", "https") and urlsplit(value).hostname):
+            raise ValueError("write where Valhalla is, as http://HOST:8002")
+        return value.rstrip("/")
 
     @field_validator("public_url")
     @classmethod

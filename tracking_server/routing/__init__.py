@@ -1,0 +1,1 @@
+"""The road network, as a road engine beside the service knows it."""
