@@ -18,6 +18,10 @@ class Clock(Protocol):
         """Wait `seconds` of this clock's time."""
         ...
 
+    def real_s(self, seconds: float) -> float:
+        """How long `seconds` of this clock take on the machine's, for what others wait on."""
+        ...
+
 
 class WallClock:
     """The machine's clock."""
@@ -27,6 +31,9 @@ class WallClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def real_s(self, seconds: float) -> float:
+        return seconds
 
 
 class ScaledClock:
@@ -42,6 +49,9 @@ class ScaledClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(seconds / self._speed, 0.02))  # never a busy loop, however fast the clock
+
+    def real_s(self, seconds: float) -> float:
+        return seconds / self._speed
 
 
 def clock_from(setting: str) -> Clock:

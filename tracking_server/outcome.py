@@ -6,18 +6,31 @@ holds the technician's lock and commits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracking_server.domain.assess import Assessment, Happening
 from tracking_server.domain.job import Job
-from tracking_server.domain.message import owed_for
+from tracking_server.domain.message import (
+    Channel,
+    Contact,
+    Owed,
+    Reason,
+    Standing,
+    owed_for,
+    remind_at_s,
+    way_after,
+    ways,
+)
 from tracking_server.domain.updates import JobChanged
+from tracking_server.organisation_settings import read_settings
 from tracking_server.store import jobs as job_store
-from tracking_server.store import queue
+from tracking_server.store import messages as message_store
 from tracking_server.store.engine import to_time
+from tracking_server.store.queue import new_message_id
 
 
 class Outdated(Exception):
@@ -43,6 +56,7 @@ async def apply(
             raise Outdated(f"job {job.id} is not at version {before[job.id].version} any more")
         if job.promised is not None and job.promise > before[job.id].promise:
             await job_store.insert_promise(connection, organisation_id, job.id, job.promise, job.promised, now_s)
+            await _remind_of(connection, organisation_id, job.id, job.promised, now_s)
     happened = [(item.before, item.after, item.event) for item in assessment.happenings]
     await job_store.insert_events(connection, organisation_id, happened, actor, now_s)
     await owe_messages(connection, organisation_id, assessment.happenings, now_s)
@@ -56,31 +70,111 @@ def _leaving_first(job: Job) -> bool:
     return job.state == "en_route"
 
 
+async def _remind_of(
+    connection: AsyncConnection, organisation_id: UUID, job_id: UUID, promised: tuple[float, float], now_s: float
+) -> None:
+    """Set the time of a new promise's reminder, or take back that of the old one."""
+    settings = read_settings((await message_store.read_audience(connection, organisation_id, ())).settings)
+    at_s = remind_at_s(promised, settings.reminder_lead_h * 3600, now_s)
+    await message_store.set_reminder(connection, organisation_id, job_id, at_s)
+
+
 async def owe_messages(
     connection: AsyncConnection, organisation_id: UUID, happenings: Sequence[Happening], now_s: float
 ) -> None:
-    """Owe the contacts what they should be told, in the transaction of the event itself."""
-    owed = [(item, message) for item in happenings for message in owed_for(item.before, item.after, item.event, now_s)]
+    """Owe what should be told of events, in their own transaction."""
+    owed = [
+        (item.after.id, message)
+        for item in happenings
+        for message in owed_for(item.before, item.after, item.event, now_s)
+    ]
+    await owe(connection, organisation_id, owed, now_s)
+
+
+async def owe(
+    connection: AsyncConnection, organisation_id: UUID, owed: Collection[tuple[UUID, Owed]], now_s: float
+) -> None:
+    """Owe messages about jobs to each contact, by the first way that reaches them, and to the firm's webhooks."""
     if not owed:
         return
-    contacts = await job_store.read_contacts(connection, organisation_id, {item.after.id for item, _ in owed})
-    values = [
-        {
+    audience = await message_store.read_audience(connection, organisation_id, {job_id for job_id, _ in owed})
+    order = read_settings(audience.settings).channels
+    values = []
+    for job_id, message in owed:
+        common = {
             "organisation_id": organisation_id,
-            "id": queue.new_message_id(),
-            "job_id": item.after.id,
-            "contact_id": contact.id,
+            "job_id": job_id,
             "kind": message.kind.value,
             "occasion": message.occasion,
-            "channel": "email",
-            "recipient": contact.email,
             "about": message.about,
             "owed_at": to_time(now_s),
             "expires_at": to_time(message.expires_s),
         }
-        for item, message in owed
-        for contact in contacts
-        if contact.job_id == item.after.id and contact.email and contact.messages_allowed
-    ]
-    new = await job_store.insert_messages(connection, values)
-    await queue.defer_messages(connection, organisation_id, new)
+        contacts = audience.contacts.get(job_id, ())
+        values += [common | _to(contact, order, now_s) for contact in contacts]
+        values += [common | _to_machine(webhook_id) for webhook_id in audience.webhooks]
+    await message_store.owe(connection, organisation_id, values)
+
+
+def _to(contact: Contact, order: Sequence[Channel], now_s: float) -> dict[str, Any]:
+    """By the contact's first way. Whom no way reaches is on record as not told, with the reason."""
+    way = next(iter(ways(contact, order)), None) if contact.messages_allowed else None
+    if way is not None:
+        return {
+            "id": new_message_id(),
+            "contact_id": contact.id,
+            "channel": way.value,
+            "recipient": contact.address(way),
+            "state": Standing.owed.value,
+            "reason": None,
+            "settled_at": None,
+        }
+    unreachable = Reason.no_recipient if contact.messages_allowed else Reason.not_allowed
+    return {
+        "id": new_message_id(),
+        "contact_id": contact.id,
+        "channel": Channel.none.value,
+        "recipient": str(contact.id),
+        "state": Standing.skipped.value,
+        "reason": unreachable.value,
+        "settled_at": to_time(now_s),
+    }
+
+
+def _to_machine(webhook_id: UUID) -> dict[str, Any]:
+    return {
+        "id": new_message_id(),
+        "contact_id": None,
+        "channel": Channel.webhook.value,
+        "recipient": str(webhook_id),
+        "expires_at": None,
+        "state": Standing.owed.value,
+        "reason": None,
+        "settled_at": None,
+    }
+
+
+async def owe_next_way(
+    connection: AsyncConnection, organisation_id: UUID, owing: message_store.Owing, now_s: float
+) -> Channel | None:
+    """Owe a message that did not get through by its contact's next way, once; returns it, None when there is none."""
+    message, contact = owing.message, owing.contact
+    order = read_settings(owing.settings).channels
+    way = way_after(contact, order, message.channel) if contact is not None and contact.messages_allowed else None
+    if contact is None or way is None:
+        return None
+    values = {
+        "organisation_id": organisation_id,
+        "id": new_message_id(),
+        "job_id": message.job_id,
+        "contact_id": contact.id,
+        "kind": message.kind.value,
+        "occasion": message.occasion,
+        "channel": way.value,
+        "recipient": contact.address(way),
+        "about": message.about | {"instead_of": message.channel.value},
+        "owed_at": to_time(now_s),
+        "expires_at": to_time(message.expires_s),
+    }
+    await message_store.owe(connection, organisation_id, [values])
+    return way

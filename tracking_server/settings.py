@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from email.utils import parseaddr
+from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -11,6 +12,14 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class SmsGateway(StrEnum):
+    """Which language the SMS gateway speaks; none: no short messages."""
+
+    none = ""
+    twilio = "twilio"
+    http = "http"
 
 
 class Settings(BaseSettings):
@@ -37,6 +46,13 @@ class Settings(BaseSettings):
     basemap: str = ""
     tile_url: str = ""
     tile_attribution: str = ""
+    sms_gateway: SmsGateway = SmsGateway.none
+    sms_url: str = ""
+    sms_account: str = ""
+    sms_token: SecretStr = SecretStr("")
+    sms_from: str = ""
+    sms_inbound_secret: SecretStr = SecretStr("")
+    webhooks_local: bool = False
 
     @field_validator("road_engine_url")
     @classmethod
@@ -45,7 +61,7 @@ class Settings(BaseSettings):
             raise ValueError("write where Valhalla is, as http://HOST:8002")
         return value.rstrip("/")
 
-    @field_validator("public_url")
+    @field_validator("public_url", "sms_url")
     @classmethod
     def _without_slash(cls, value: str) -> str:
         return value.rstrip("/")
@@ -84,9 +100,25 @@ class Settings(BaseSettings):
             raise ValueError(
                 "DOORSTEP_TILE_ATTRIBUTION: set it to what the host of DOORSTEP_TILE_URL wants to be named"
             )
+        self._check_sms()
         if not self.public_url:
             self.public_url = f"http://{_reached_at(self.host)}:{self.port}"
         return self
+
+    def _check_sms(self) -> None:
+        if self.sms_gateway is SmsGateway.none:
+            return
+        if self.sms_gateway is SmsGateway.twilio:
+            self.sms_url = self.sms_url or TWILIO_URL
+        needed = {"sms_url": self.sms_url, "sms_token": self.sms_token.get_secret_value(), "sms_from": self.sms_from}
+        if self.sms_gateway is SmsGateway.twilio:
+            needed["sms_account"] = self.sms_account
+        missing = [f"DOORSTEP_{name.upper()}" for name, value in needed.items() if not value]
+        if missing:
+            raise ValueError(f"DOORSTEP_SMS_GATEWAY is {self.sms_gateway.value}: set {', '.join(missing)} too")
+
+
+TWILIO_URL = "https://api.twilio.com"
 
 
 def _fields(template: str) -> set[str]:

@@ -1,7 +1,7 @@
 """The clock's path: what only time brings about.
 
-A dwell that ends without another fix, a backlog that did not come, a broken promise. One loop per installation, whoever
-holds the advisory lock, over the jobs whose `due_at` has come. Idempotent: what is applied moves `due_at`.
+A dwell that ends without another fix, a backlog that did not come, a broken promise, a reminder. One loop per
+installation, whoever holds the advisory lock, over the jobs whose time has come. Idempotent: what is applied moves it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from tracking_server import outcome
 from tracking_server.clock import Clock
 from tracking_server.domain.assess import Assessment, pass_time
 from tracking_server.domain.checkpoint import Checkpoint, give_up_gaps
+from tracking_server.domain.job import WAITED_FOR
+from tracking_server.domain.message import reminder
 from tracking_server.domain.updates import JobChanged
 from tracking_server.live.bus import Bus
 from tracking_server.store import fixes as fix_store
 from tracking_server.store import jobs as job_store
+from tracking_server.store import messages as message_store
 from tracking_server.store import people
 from tracking_server.store.engine import Contended, Unavailable, transaction, watching
 from tracking_server.store.jobs import DueJobs
@@ -42,6 +45,7 @@ async def sweep_forever(engine: AsyncEngine, bus: Bus, clock: Clock) -> None:
             async with _only_one(engine) as still_ours:
                 while await still_ours():
                     await sweep(engine, bus, clock.now())
+                    await remind(engine, clock.now())
                     await clock.sleep(SWEEP_EVERY_S)
         except Exception:
             log.exception("sweep_failed")
@@ -119,3 +123,16 @@ def _look_again_later(assessment: Assessment, job_ids: Sequence[UUID], now_s: fl
         job = assessment.jobs.get(job_id)
         if job is not None and job.due_s is not None and job.due_s <= now_s:
             assessment.jobs[job_id] = replace(job, due_s=now_s + SWEEP_EVERY_S)
+
+
+async def remind(engine: AsyncEngine, now_s: float) -> int:
+    """Owe the reminders that are due; returns how many jobs were looked at."""
+    async with watching(engine) as connection:
+        due = await message_store.reminders_due(connection, now_s, MOST_PER_ROUND)
+    for organisation_id, job_id in due:
+        async with transaction(engine, organisation_id) as connection:
+            job = await job_store.read_job(connection, organisation_id, job_id)
+            if job is not None and job.state in WAITED_FOR:
+                await outcome.owe(connection, organisation_id, [(job_id, reminder(job.promise, now_s))], now_s)
+            await message_store.set_reminder(connection, organisation_id, job_id, None)
+    return len(due)

@@ -18,7 +18,7 @@ from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import Job, State
 from tracking_server.domain.message import MessageKind
 from tracking_server.notify.texts import Letter, first_name, letter
-from tracking_server.store.views import Details, Firm, JobView, TechnicianCard
+from tracking_server.store.messages import Visit
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 NOW_S = 1_800_000_000.0  # Friday, January 15, 2027, 8:00 in Lisbon
@@ -35,21 +35,23 @@ JOB = Job(
     ended_at_s=NOW_S + 1800,
     eta=Window(NOW_S + 600, NOW_S + 900, NOW_S + 1200, 0.8),
 )
-VIEW = JobView(
-    organisation_id=UUID(int=2),
-    firm=Firm("Ribeira Plumbing", "+351 220 000 000"),
-    job=JOB,
-    details=Details("Leaking tap"),
+VIEW = Visit(
+    organisation_name="Ribeira Plumbing",
+    office_phone="+351 220 000 000",
+    title="Leaking tap",
     time_zone="Europe/Lisbon",
-    broken_promise=None,
-    technician=TechnicianCard(UUID(int=3), "Ana Sousa", "white van", "12-AB-34"),
-    technician_version=1,
-    stops=(),
-    shift=None,
-    position=None,
+    technician_name="Ana Sousa",
+    vehicle="white van",
+    plate="12-AB-34",
+    job=JOB,
 )
 BARE = replace(
-    VIEW, firm=Firm("Ribeira Plumbing"), technician=None, job=Job(UUID(int=1), State.scheduled, 1, Geofence(0.0, 0.0))
+    VIEW,
+    office_phone=None,
+    technician_name=None,
+    vehicle=None,
+    plate=None,
+    job=Job(UUID(int=1), State.scheduled, 1, Geofence(0.0, 0.0)),
 )
 KINDS: list[tuple[MessageKind, State | None]] = [
     *((kind, None) for kind in MessageKind if kind is not MessageKind.correction),
@@ -118,7 +120,7 @@ def test_plural_rules_are_the_language_s_own() -> None:
 @pytest.mark.parametrize(("kind", "was"), KINDS)
 @pytest.mark.parametrize("view", [VIEW, BARE], ids=["all known", "little known"])
 def test_each_message_is_whole_in_each_language(
-    kind: MessageKind, was: State | None, language: str, view: JobView
+    kind: MessageKind, was: State | None, language: str, view: Visit
 ) -> None:
     """No placeholder is left, the firm is named, the link is the last line."""
     text = letter(kind, was, view, language, LINK)

@@ -24,9 +24,9 @@ from tracking_server.domain.message import Standing
 from tracking_server.embedded import Installation, drop_database
 from tracking_server.journey import Journey
 from tracking_server.links import open_link
-from tracking_server.notify.channels.email import Unreachable, mailer_from
-from tracking_server.notify.sender import Parts, TooEarly, send_message, settle
-from tracking_server.notify.worker import MOST_TRIES, attempt, run_worker, wait_s
+from tracking_server.notify.channels import channels_from
+from tracking_server.notify.sender import MOST_TRIES, Later, Parts, TooEarly, send_message, settle, wait_s
+from tracking_server.notify.worker import run_worker
 from tracking_server.settings import Settings
 from tracking_server.store import people
 from tracking_server.store.engine import transaction
@@ -48,7 +48,7 @@ def settings(servers: Installation, database: str, sink: MailSink) -> Settings:
 
 @pytest.fixture
 def parts(firm: Firm, clock: SetClock, settings: Settings) -> Parts:
-    return Parts(firm.engine, clock, settings, mailer_from(settings))
+    return Parts(firm.engine, clock, settings, channels_from(settings, clock))
 
 
 async def book(firm: Firm, technician_id: UUID, *languages: str) -> UUID:
@@ -221,7 +221,7 @@ async def test_the_contact_as_they_are_now_decides(
 
 async def test_without_a_mail_server_messages_are_skipped(firm: Firm, visit: Visit, parts: Parts) -> None:
     """An installation that cannot send says so instead of trying for days."""
-    await send_owed(replace(parts, mailer=None), firm)
+    await send_owed(replace(parts, channels={}), firm)
     assert await standings(firm) == {"booked": ("skipped", "no_mail_server")}
 
 
@@ -229,7 +229,7 @@ async def test_without_a_mail_server_messages_are_skipped(firm: Firm, visit: Vis
 async def test_a_busy_server_is_tried_again(firm: Firm, visit: Visit, parts: Parts, sink: MailSink, verb: str) -> None:
     """451 leaves the message owed; the next try sends it, once."""
     sink.answers[verb] = "451 4.3.0 later, maria@example.com"
-    with pytest.raises(Unreachable, match="not_now_451"):
+    with pytest.raises(Later, match="not_now_451"):
         await send_owed(parts, firm)
     assert await standings(firm) == {"booked": ("owed", None)}
     sink.answers.clear()
@@ -281,7 +281,7 @@ async def test_a_mail_of_unknown_fate_goes_again_under_the_same_id(
 ) -> None:
     """The server took the mail and fell silent: it may get it twice, but as one mail, and both links work."""
     sink.drop_after_data = True
-    with pytest.raises(Unreachable, match="no_connection"):
+    with pytest.raises(Later, match="no_connection"):
         await send_owed(parts, firm)
     sink.drop_after_data = False
     await send_owed(parts, firm)
@@ -295,15 +295,15 @@ async def test_after_the_last_try_the_message_has_failed(
 ) -> None:
     """The message says that we gave up, and on what."""
     sink.answers["RCPT"] = "451 later"
-    message_id = (await only_message(firm)).id
-    with pytest.raises(Unreachable):
-        await attempt(parts, firm.organisation_id, message_id, MOST_TRIES - 1)
-    await attempt(parts, firm.organisation_id, message_id, MOST_TRIES)
+    for _ in range(MOST_TRIES - 1):
+        with pytest.raises(Later, match="not_now_451"):
+            await send_owed(parts, firm)
+    await send_owed(parts, firm)
     assert await standings(firm) == {"booked": ("failed", "gave_up: not_now_451")}
 
 
 async def test_an_undone_arrival_is_corrected_and_the_true_one_told(
-    firm: Firm, visit: Visit, parts: Parts, sink: MailSink
+    firm: Firm, visit: Visit, clock: SetClock, parts: Parts, sink: MailSink
 ) -> None:
     """The correction says plainly that the earlier message was wrong; the second arrival is a message of its own."""
     await visit.tap(TapKind.shift_start, TapKind.en_route, TapKind.arrived)
@@ -313,6 +313,7 @@ async def test_an_undone_arrival_is_corrected_and_the_true_one_told(
     correction = sink.mails[-1]
     assert correction["subject"] == "Correction: your technician has not arrived yet"
     assert "was wrong" in correction.get_content()
+    clock.now_s += 120
     await visit.tap(TapKind.arrived)
     await send_owed(parts, firm)
     assert sink.mails[-1]["subject"] == "Ana is at your door"
@@ -419,7 +420,8 @@ async def test_the_worker_takes_up_what_a_killed_one_began(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, firm: Firm, visit: Visit, clock: SetClock
 ) -> None:
     """A job whose worker has no heartbeat any more is done by another."""
-    monkeypatch.setattr("tracking_server.notify.worker.LOOK_FOR_STALLED_S", 0.1)
+    monkeypatch.setattr("tracking_server.notify.worker.FASTEST_HEARTBEAT_S", 0.1)
+    monkeypatch.setattr("tracking_server.notify.worker.HEARTBEAT_S", 0.2)
     async with firm.engine.begin() as connection:
         await connection.execute(
             sa.text("WITH gone AS (INSERT INTO procrastinate_workers (last_heartbeat) "

@@ -16,3 +16,6 @@ class SetClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(0)
+
+    def real_s(self, seconds: float) -> float:
+        return seconds

@@ -17,6 +17,7 @@ from tracking_server.store import devices, people
 from tracking_server.store.devices import Device
 from tracking_server.store.engine import transaction
 from tracking_server.store.jobs import read_contacts
+from tracking_server.store.schema import organisation
 from tracking_server.turn import Delivery
 
 HOME = (-8.6109, 41.1496)  # a door in Porto
@@ -78,6 +79,8 @@ class Firm:
                 office_phone="+351220000000",
                 now_s=now_s,
             )
+            quiet_never = {"quiet_from": "00:00", "quiet_to": "00:00"}  # whenever the tests run
+            await connection.execute(organisation.update().values(settings=quiet_never))
         return cls(engine, organisation_id, now_s)
 
     async def phone(self, name: str = "Ana Sousa") -> Phone:

@@ -1,7 +1,8 @@
-"""Which messages an event makes due, until when they are worth sending, and why one is not sent after all."""
+"""Which messages an event makes due, by what way, until when, and why one is not sent after all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -11,6 +12,9 @@ from tracking_server.domain.events import Event, EventKind
 from tracking_server.domain.job import ON_SITE, WAITED_FOR, Job, State
 
 LIVE_EXPIRY_S = 900.0  # "on the way" read a quarter of an hour late misleads
+FALL_BACK_LIVE_S = 120.0  # a live message goes another way while it is still worth something
+FALL_BACK_S = 3600.0  # the others can wait for a gateway that is away for a while
+REMINDER_APART_S = 7200.0  # who booked two hours ago needs no reminder
 
 
 class MessageKind(StrEnum):
@@ -28,6 +32,15 @@ class MessageKind(StrEnum):
     correction = "correction"
 
 
+class Channel(StrEnum):
+    """By what way a message goes. `none` is the record of a contact whom no way reaches."""
+
+    sms = "sms"
+    email = "email"
+    webhook = "webhook"
+    none = "none"
+
+
 EXPIRING = frozenset(
     {
         MessageKind.on_the_way,
@@ -37,6 +50,8 @@ EXPIRING = frozenset(
         MessageKind.delayed,
     }
 )
+# About a visit that is going on: who waits for it is awake for it.
+LIVE = EXPIRING | {MessageKind.reassigned, MessageKind.correction}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +88,17 @@ def owed_for(before: Job, after: Job, event: Event, now_s: float) -> list[Owed]:
     return []
 
 
+def remind_at_s(promised: tuple[float, float], lead_s: float, now_s: float) -> float | None:
+    """When to remind of a window promised now; None when that is past, or so soon that the booking is not forgotten."""
+    at_s = promised[0] - lead_s
+    return at_s if lead_s > 0 and at_s > now_s + REMINDER_APART_S else None
+
+
+def reminder(promise: int, at_s: float) -> Owed:
+    """The reminder of one promise."""
+    return Owed(MessageKind.reminder, promise, None, {"at_s": at_s})
+
+
 def _owed(kind: MessageKind, occasion: int, event: Event, about: dict[str, Any] | None = None) -> Owed:
     expires_s = event.at_s + LIVE_EXPIRY_S if kind in EXPIRING else None
     return Owed(kind, occasion, expires_s, {"at_s": event.at_s, **(about or {})})
@@ -88,7 +114,7 @@ class Standing(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a message was skipped."""
+    """Why a message was skipped, or waits."""
 
     no_recipient = "no_recipient"
     recipient_changed = "recipient_changed"
@@ -98,6 +124,31 @@ class Reason(StrEnum):
     moved_on = "moved_on"
     nothing_to_correct = "nothing_to_correct"
     no_mail_server = "no_mail_server"
+    no_sms_gateway = "no_sms_gateway"
+    channel_not_allowed = "channel_not_allowed"
+    opted_out = "opted_out"
+    bad_number = "bad_number"
+    country_not_allowed = "country_not_allowed"
+    quiet_hours = "quiet_hours"
+    too_soon = "too_soon"
+    job_limit = "job_limit"
+    day_limit = "day_limit"
+    receiver_off = "receiver_off"
+
+
+# What only closes this way: the next one is tried. Who said no, or is told nothing true any more, is left alone.
+FALLS_BACK = frozenset(
+    {
+        Reason.no_mail_server,
+        Reason.no_sms_gateway,
+        Reason.channel_not_allowed,
+        Reason.bad_number,
+        Reason.country_not_allowed,
+        Reason.quiet_hours,
+        Reason.job_limit,
+        Reason.day_limit,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +164,7 @@ class Message:
     expires_s: float | None
     about: dict[str, Any] = field(default_factory=dict)
     corrects: Standing | None = None
+    channel: Channel = Channel.email
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +175,57 @@ class Contact:
     email: str | None
     language: str
     messages_allowed: bool
+    phone: str | None = None
+    email_allowed: bool = True
+    sms_allowed: bool = True
+
+    def address(self, channel: Channel) -> str | None:
+        """Where this channel reaches them."""
+        return {Channel.email: self.email, Channel.sms: self.phone}.get(channel) or None
+
+    def allows(self, channel: Channel) -> bool:
+        """Whether they agreed to be reached this way."""
+        return {Channel.email: self.email_allowed, Channel.sms: self.sms_allowed}.get(channel, True)
+
+
+def ways(contact: Contact, order: Sequence[Channel]) -> list[Channel]:
+    """The channels that reach this contact, the first choice first."""
+    return [channel for channel in order if contact.address(channel) and contact.allows(channel)]
+
+
+def way_after(contact: Contact, order: Sequence[Channel], failed: Channel) -> Channel | None:
+    """The channel to try when one has failed, None when there is no other. Nothing goes back to an earlier one."""
+    later = order[order.index(failed) + 1 :] if failed in order else ()
+    return next(iter(ways(contact, later)), None)
+
+
+def falls_back_at_s(message: Message, owed_s: float) -> float:
+    """Until when a message waits for a channel that does not answer, before it goes another way."""
+    return owed_s + (FALL_BACK_LIVE_S if message.kind in LIVE else FALL_BACK_S)
 
 
 def why_not(message: Message, contact: Contact | None, job: Job, now_s: float) -> Reason | None:
-    """Why this message is not to be sent now, None when it is: the contact wants it and it is still true."""
-    if contact is None or not contact.email:
+    """Why this message is not to be sent now, None when it is: its recipient wants it and it is still true.
+
+    A webhook is told what happened when, to a machine that keeps up with it: that does not cease to be true.
+    """
+    if message.channel is Channel.webhook:
+        return None
+    return _why_not_them(message, contact) or _why_not_now(message, job, now_s)
+
+
+def _why_not_them(message: Message, contact: Contact | None) -> Reason | None:
+    address = contact.address(message.channel) if contact is not None else None
+    if contact is None or not address:
         return Reason.no_recipient
-    if contact.email != message.recipient:
+    if address != message.recipient:
         return Reason.recipient_changed
     if not contact.messages_allowed:
         return Reason.not_allowed
+    return None if contact.allows(message.channel) else Reason.channel_not_allowed
+
+
+def _why_not_now(message: Message, job: Job, now_s: float) -> Reason | None:
     if message.expires_s is not None and now_s > message.expires_s:
         return Reason.expired
     if message.kind in OF_A_VISIT and job.visit > message.occasion:

@@ -1,4 +1,4 @@
-"""What a message says: subject and plain text, from the same catalogues and in the same words as the page."""
+"""What a message says: a letter or a short text, from the same catalogues and in the same words as the page."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tracking_server import words
+from tracking_server.domain import sms
 from tracking_server.domain.job import Job, State
 from tracking_server.domain.message import MessageKind
-from tracking_server.store.views import JobView
+from tracking_server.store.messages import Visit
 
 # A first word that is half a name: Abd Allah is not Abd.
 HALF_NAMES = frozenset({"abd", "abdul", "abdel", "abu", "عبد", "أبو", "ابو"})
+RIGHT_TO_LEFT = "\u200f"  # begins a line that begins with a Latin name but is not a Latin line
+MOST_PARTS = 3  # of a short text; beyond it goes the detail, which the page has
 ISOLATE, END_OF_ISOLATE = "\u2068", "\u2069"  # a Latin name within Arabic keeps its place and that of what follows
 Say = Callable[[str], str]
 Facts = Mapping[str, str]
@@ -25,7 +28,7 @@ class Letter:
     body: str
 
 
-def letter(kind: MessageKind, was: State | None, view: JobView, language: str, link: str) -> Letter:
+def letter(kind: MessageKind, was: State | None, view: Visit, language: str, link: str) -> Letter:
     """The message in one of `words.LANGUAGES`; its last line is the link. `was` is what a correction takes back."""
     say = words.catalogue(language).gettext
     headline = _headline(kind, was, say)
@@ -42,6 +45,42 @@ def letter(kind: MessageKind, was: State | None, view: JobView, language: str, l
         [_link_line(say), link],
     ]
     return Letter(subject, "\n\n".join("\n".join(line for line in block if line) for block in blocks) + "\n")
+
+
+def short_text(kind: MessageKind, was: State | None, view: Visit, language: str, link: str) -> str:
+    """The message as an SMS: whose it is first, the link last, and between them as much as `MOST_PARTS` hold."""
+    say = words.catalogue(language).gettext
+    facts = sms_facts(kind, view, language)
+    headline = _headline(kind, was, say) % facts
+    details = " ".join(line % facts for line in _details(kind, was, facts, say) if line)
+    texts = (sms_text(facts["firm"], said, language, link) for said in (f"{headline}. {details}".rstrip(), headline))
+    return next((text for text in texts if sms.parts(text) <= MOST_PARTS), sms_text("", headline, language, link))
+
+
+def sms_text(firm: str, said: str, language: str, link: str) -> str:
+    """What is said, between whose it is and the link. The isolates of a wide text are worth their room."""
+    mark = RIGHT_TO_LEFT if words.direction(language) == "rtl" else ""
+    return mark + sms.narrow(f"{firm}: {said}" if firm else said) + f" {link}"
+
+
+def sms_facts(kind: MessageKind, view: Visit, language: str) -> dict[str, str]:
+    """What the placeholders stand for in an SMS, where people's names make no link and no line."""
+    facts = _facts(kind, view, language, words.catalogue(language).gettext)
+    facts |= {name: sms.name(facts[name]) for name in ("firm", "name")}
+    facts = {name: sms.narrow(value) for name, value in facts.items()}
+    if words.direction(language) == "rtl":
+        facts = {name: f"{ISOLATE}{value}{END_OF_ISOLATE}" for name, value in facts.items()}
+    return facts
+
+
+def sms_title(view: Visit) -> str:
+    """The job's title as an SMS may show it."""
+    return sms.name(view.title)
+
+
+def letter_facts(kind: MessageKind, view: Visit, language: str) -> dict[str, str]:
+    """What the placeholders stand for in a letter."""
+    return _facts(kind, view, language, words.catalogue(language).gettext)
 
 
 def _headline(kind: MessageKind, was: State | None, _: Say) -> str:
@@ -97,18 +136,18 @@ def _details(kind: MessageKind, was: State | None, facts: Facts, _: Say) -> list
     return []
 
 
-def _signature(view: JobView, _: Say) -> str:
-    return _("Questions? Call %(firm)s: %(phone)s") if view.firm.office_phone else "%(firm)s"
+def _signature(view: Visit, _: Say) -> str:
+    return _("Questions? Call %(firm)s: %(phone)s") if view.office_phone else "%(firm)s"
 
 
 def _link_line(_: Say) -> str:
     return _("Everything about your visit:")
 
 
-def _facts(kind: MessageKind, view: JobView, language: str, _: Say) -> dict[str, str]:
+def _facts(kind: MessageKind, view: Visit, language: str, _: Say) -> dict[str, str]:
     """What the placeholders stand for; what is not known is left out."""
-    facts = {"firm": _one_line(view.firm.name), "phone": _one_line(view.firm.office_phone or "")}
-    facts["name"] = first_name(view.technician.name) if view.technician else _("Your technician")
+    facts = {"firm": _one_line(view.organisation_name), "phone": _one_line(view.office_phone or "")}
+    facts["name"] = first_name(view.technician_name) if view.technician_name else _("Your technician")
     window = _window(kind, view.job)
     if window is not None:
         facts["day"] = words.day(window[0], view.time_zone, language)
@@ -129,9 +168,8 @@ def _window(kind: MessageKind, job: Job) -> tuple[float, float] | None:
     return estimate
 
 
-def _vehicle(view: JobView) -> str:
-    card = view.technician
-    return " · ".join(_one_line(part) for part in (card.vehicle, card.plate) if part) if card else ""
+def _vehicle(view: Visit) -> str:
+    return " · ".join(_one_line(part) for part in (view.vehicle, view.plate) if part)
 
 
 def first_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The worker: takes messages owed off the queue, four at a time, and tries again what can still succeed.
+"""The worker: takes messages owed off the queue, some at a time, and tries again what can still succeed.
 
 It outlives the database's restarts, and takes up what a killed worker left half done.
 """
@@ -6,7 +6,7 @@ It outlives the database's restarts, and takes up what a killed worker left half
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import psycopg
@@ -19,20 +19,18 @@ from sqlalchemy import make_url
 
 from tracking_server.clock import Clock
 from tracking_server.domain.message import Standing
-from tracking_server.notify.channels.email import Unreachable, mailer_from
-from tracking_server.notify.sender import Parts, send_message, settle
+from tracking_server.notify.channels import channels_from
+from tracking_server.notify.sender import MOST_TRIES, Later, Parts, TooEarly, send_message, settle, wait_s
 from tracking_server.settings import Settings
 from tracking_server.store import queue
 from tracking_server.store.engine import STATEMENT_TIMEOUT_MS, create_engine
 
 log = structlog.get_logger()
 CONCURRENCY = 4
-FIRST_WAIT_S = 5.0
-LONGEST_WAIT_S = 86_400.0
-MOST_TRIES = 16  # 45 hours in all: a mail server may be down for a night
+WEBHOOK_CONCURRENCY = 4
 HEARTBEAT_S = 10.0
-STALLED_AFTER_S = 30.0  # three heartbeats missed
-LOOK_FOR_STALLED_S = 10.0  # so that a killed worker's message is taken up within 45 s
+FASTEST_HEARTBEAT_S = 1.0
+BEATS_MISSED = 3  # after 30 s a worker is taken for dead, and within 45 s its messages are taken up
 STOP_WITHIN_S = 20.0  # longer than one answer of the mail server may take
 CONNECT_WITHIN_S = 5.0
 RECONNECT_S = 2.0
@@ -40,12 +38,12 @@ RECONNECT_S = 2.0
 
 async def run_worker(settings: Settings, clock: Clock) -> None:
     """Send messages until cancelled; what is being sent then is finished first."""
-    engine = create_engine(settings.database_url, pool_size=CONCURRENCY)
-    parts = Parts(engine, clock, settings, mailer_from(settings))
+    engine = create_engine(settings.database_url, pool_size=CONCURRENCY + WEBHOOK_CONCURRENCY)
+    parts = Parts(engine, clock, settings, channels_from(settings, clock))
     try:
         while True:
             try:
-                await _work(create_queue_app(parts))
+                await _work(create_queue_app(parts), clock)
                 log.warning("worker_stopped")  # it lost the connection on which it listens
             except (ConnectorException, psycopg.Error, OSError) as error:
                 log.warning("worker_failed", error=type(error).__name__)
@@ -61,23 +59,42 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def _work(app: App) -> None:
-    watching = asyncio.create_task(_take_up_stalled(app))
+async def _work(app: App, clock: Clock) -> None:
+    """Work on both queues until cancelled, or until one of them loses its connection."""
+    tasks = [asyncio.create_task(_take_up_stalled(app, clock))]
     try:
         await app.open_async()
-        await app.run_worker_async(
-            queues=[queue.MESSAGES],
-            concurrency=CONCURRENCY,
-            delete_jobs="successful",  # the message's row is the record
-            install_signal_handlers=False,
-            shutdown_graceful_timeout=STOP_WITHIN_S,
-            update_heartbeat_interval=HEARTBEAT_S,
-            stalled_worker_timeout=STALLED_AFTER_S,
-        )
+        working = [
+            asyncio.create_task(_take(app, clock, queue.MESSAGES, CONCURRENCY)),
+            asyncio.create_task(_take(app, clock, queue.WEBHOOKS, WEBHOOK_CONCURRENCY)),
+        ]
+        tasks += working
+        await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
         await app.close_async()
+    for how in ended:
+        if isinstance(how, Exception):
+            raise how
+
+
+async def _take(app: App, clock: Clock, from_queue: str, concurrency: int) -> None:
+    await app.run_worker_async(
+        queues=[from_queue],
+        concurrency=concurrency,
+        delete_jobs="successful",  # the message's row is the record
+        install_signal_handlers=False,
+        shutdown_graceful_timeout=STOP_WITHIN_S,
+        update_heartbeat_interval=heartbeat_s(clock),
+        stalled_worker_timeout=heartbeat_s(clock) * BEATS_MISSED,
+    )
+
+
+def heartbeat_s(clock: Clock) -> float:
+    """How often a worker says that it lives, in the machine's seconds: faster on a fast clock, within reason."""
+    return max(clock.real_s(HEARTBEAT_S), FASTEST_HEARTBEAT_S)
 
 
 def create_queue_app(parts: Parts) -> App:
@@ -90,12 +107,12 @@ def create_queue_app(parts: Parts) -> App:
                 "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
             },
             min_size=1,
-            max_size=CONCURRENCY,
+            max_size=CONCURRENCY + WEBHOOK_CONCURRENCY,
             timeout=CONNECT_WITHIN_S,
         )
     )
 
-    @app.task(name=queue.SEND_MESSAGE, queue=queue.MESSAGES, pass_context=True, retry=Backoff())
+    @app.task(name=queue.SEND_MESSAGE, queue=queue.MESSAGES, pass_context=True, retry=Backoff(parts.clock))
     async def task(context: JobContext, organisation_id: str, message_id: str) -> None:
         await attempt(parts, UUID(organisation_id), UUID(message_id), context.job.attempts + 1)
 
@@ -103,11 +120,13 @@ def create_queue_app(parts: Parts) -> App:
 
 
 async def attempt(parts: Parts, organisation_id: UUID, message_id: UUID, number: int) -> None:
-    """Try once; the last time a failure settles the message."""
+    """Look at a message once. What nobody foresaw is tried again too, and settles the message the last time."""
     try:
         await send_message(parts, organisation_id, message_id)
+    except (Later, TooEarly):
+        raise
     except Exception as error:
-        reason = str(error) if isinstance(error, Unreachable) else type(error).__name__
+        reason = type(error).__name__
         log.warning("message_not_sent_yet", message=str(message_id), attempt=number, reason=reason)
         if number < MOST_TRIES:
             raise
@@ -115,24 +134,23 @@ async def attempt(parts: Parts, organisation_id: UUID, message_id: UUID, number:
 
 
 class Backoff(BaseRetryStrategy):
-    """Wait twice as long after every failure. Giving up is the task's own business: it settles the message."""
+    """As long as the message has to wait, in the machine's seconds. Giving up is the task's own business."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
-        return RetryDecision(retry_in={"seconds": int(wait_s(job.attempts))})
+        after_s = exception.wait_s if isinstance(exception, Later) else wait_s(job.attempts)
+        return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=self._clock.real_s(after_s)))
 
 
-def wait_s(failures_before: int) -> float:
-    """How long to wait after a failure."""
-    return min(FIRST_WAIT_S * 2.0 ** min(failures_before, 20), LONGEST_WAIT_S)
-
-
-async def _take_up_stalled(app: App) -> None:
+async def _take_up_stalled(app: App, clock: Clock) -> None:
     """Queue again what workers without a heartbeat had begun."""
     while True:
-        await asyncio.sleep(LOOK_FOR_STALLED_S)
+        await asyncio.sleep(heartbeat_s(clock))
         try:
             stalled = await app.job_manager.get_stalled_jobs(
-                queue=queue.MESSAGES, seconds_since_heartbeat=STALLED_AFTER_S
+                task_name=queue.SEND_MESSAGE, seconds_since_heartbeat=heartbeat_s(clock) * BEATS_MISSED
             )
             for job in stalled:
                 log.info("stalled_taken_up", job=job.id)

@@ -1,4 +1,4 @@
-"""Jobs with their geofences and promises, what happened to them, and the messages owed for it."""
+"""Jobs with their geofences and promises, and what happened to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from geoalchemy2.shape import from_shape, to_shape
 from shapely import Point, Polygon
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracking_server.domain.eta import Window
@@ -18,7 +17,7 @@ from tracking_server.domain.events import Event
 from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import JUST_ENDED_S, OPEN, Job, State
 from tracking_server.store.engine import to_seconds, to_time
-from tracking_server.store.schema import audit, contact, event, geofence, job, message, organisation, promise
+from tracking_server.store.schema import audit, contact, event, geofence, job, organisation, promise
 
 
 def _select_jobs() -> sa.Select[Any]:
@@ -315,11 +314,3 @@ async def read_contacts(
         .order_by(contact.c.id)
     )
     return list(rows)
-
-
-async def insert_messages(connection: AsyncConnection, values: Sequence[dict[str, Any]]) -> list[UUID]:
-    """Owe messages; returns the ids of those not owed before (one per job, kind, occasion, channel, recipient)."""
-    if not values:
-        return []
-    statement = insert(message).values(values).on_conflict_do_nothing().returning(message.c.id)
-    return list(await connection.scalars(statement))

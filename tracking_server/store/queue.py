@@ -14,6 +14,7 @@ from tracking_server.store.engine import driver_connection
 
 SEND_MESSAGE = "send_message"
 MESSAGES = "messages"
+WEBHOOKS = "webhooks"  # a queue of their own: a receiver that hangs keeps no customer waiting
 
 # Only writes jobs, on connections that are handed to it; the worker opens an app of its own.
 _deferrer = App(connector=PsycopgConnector())
@@ -24,11 +25,13 @@ def new_message_id() -> UUID:
     return uuid4()
 
 
-async def defer_messages(connection: AsyncConnection, organisation_id: UUID, message_ids: Sequence[UUID]) -> None:
+async def defer_messages(
+    connection: AsyncConnection, organisation_id: UUID, message_ids: Sequence[UUID], to_queue: str = MESSAGES
+) -> None:
     """Queue messages for sending; the worker sees them when the transaction commits. Arguments are ids only."""
     if not message_ids:
         return
-    task = _deferrer.configure_task(SEND_MESSAGE, queue=MESSAGES, connection=await driver_connection(connection))
+    task = _deferrer.configure_task(SEND_MESSAGE, queue=to_queue, connection=await driver_connection(connection))
     arguments: list[JSONDict] = [
         {"organisation_id": str(organisation_id), "message_id": str(message_id)} for message_id in message_ids
     ]

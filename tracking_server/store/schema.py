@@ -51,6 +51,7 @@ organisation = Table(
     Column("logo_id", Uuid),
     Column("last_job_number", Integer, nullable=False, server_default=text("1000")),
     _json("settings"),
+    Column("sms_from", Text),
     _time("created_at", nullable=False),
 )
 
@@ -138,6 +139,8 @@ contact = Table(
     Column("phone", Text),
     Column("language", Text, nullable=False),
     Column("messages_allowed", Boolean, nullable=False, server_default=text("true")),
+    Column("email_allowed", Boolean, nullable=False, server_default=text("true")),
+    Column("sms_allowed", Boolean, nullable=False, server_default=text("true")),
 )
 
 job = Table(
@@ -177,6 +180,7 @@ job = Table(
     Column("eta_confidence", REAL),
     _time("eta_made_at"),
     _time("due_at"),
+    _time("remind_at"),
     Column("version", BigInteger, nullable=False, server_default=text("1")),
     _time("created_at", nullable=False),
 )
@@ -289,6 +293,41 @@ message = Table(
     _time("owed_at", nullable=False),
     _time("expires_at"),
     _time("settled_at"),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    _time("tried_at"),
+    Column("waits_for", Text),
+    Column("resends", Integer, nullable=False, server_default=text("0")),
+    Column("receipt", Text),
+    _time("receipt_at"),
+)
+
+opt_out = Table(
+    "opt_out",
+    metadata,
+    _organisation(),
+    Column("recipient", Text, primary_key=True),
+    Column("said_by", Text, nullable=False),
+    _time("at", nullable=False),
+)
+
+webhook = Table(
+    "webhook",
+    metadata,
+    _organisation(),
+    Column("id", Uuid, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    _time("created_at", nullable=False),
+    _time("disabled_at"),
+    Column("disabled_reason", Text),
+)
+
+callback = Table(
+    "callback",
+    metadata,
+    _organisation(),
+    Column("id", Text, primary_key=True),
+    _time("received_at", nullable=False),
 )
 
 tap = Table(

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import formatdate, parseaddr
-from uuid import UUID
 
 import aiosmtplib
 
+from tracking_server.notify.channels.outgoing import Outgoing, Refused, Unreachable
 from tracking_server.settings import Settings
 
 ANSWER_WITHIN_S = 15.0  # each answer of the server
@@ -22,29 +21,10 @@ TLS_FROM_THE_START = 465  # the port on which TLS needs no STARTTLS (RFC 8314)
 POLICY = SMTP_POLICY.clone(cte_type="7bit")  # any server takes it
 
 
-class Refused(Exception):
-    """The mail server will never take this mail. The reason names nobody."""
-
-
-class Unreachable(Exception):
-    """The mail was not taken, or nobody knows: to be sent again under the same id. The reason names nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """What is sent to whom, in whose name."""
-
-    message_id: UUID
-    recipient: str
-    sender_name: str
-    subject: str
-    body: str
-    language: str
-    at_s: float
-
-
 class Mailer:
     """Hands mails to the configured server, one connection each."""
+
+    keeps_keys = True  # the Message-ID: sent twice, it is one mail to most mailboxes
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -52,7 +32,7 @@ class Mailer:
         if self._sender is None:
             raise ValueError("DOORSTEP_MAIL_FROM is not an e-mail address: no mail can be sent in its name")
 
-    async def send(self, mail: Mail) -> None:
+    async def send(self, mail: Outgoing) -> None:
         """Returns when the server has accepted the mail; raises `Refused` or `Unreachable`."""
         message = self._message(mail)
         client = self._client()
@@ -69,9 +49,9 @@ class Mailer:
         except aiosmtplib.SMTPResponseException as answer:  # greeting, TLS or sign-in: says nothing about this mail
             raise Unreachable(f"server_{answer.code}") from None
         except TimeoutError:
-            raise Unreachable("timeout") from None
+            raise Unreachable("timeout", in_the_dark=True) from None
         except (OSError, aiosmtplib.SMTPException):
-            raise Unreachable("no_connection") from None
+            raise Unreachable("no_connection", in_the_dark=True) from None
         finally:
             await _hang_up(client)
 
@@ -93,18 +73,21 @@ class Mailer:
     def _domain(self) -> str:
         return self._sender.domain if self._sender else "localhost"
 
-    def _message(self, mail: Mail) -> EmailMessage:
+    def _message(self, mail: Outgoing) -> EmailMessage:
         recipient = one_address(mail.recipient)
         if recipient is None or self._sender is None:
             raise Refused("bad_address")
         message = EmailMessage(POLICY)
-        message["Message-ID"] = f"<{mail.message_id}@{self._domain}>"  # sent twice, it is one mail to most mailboxes
+        message["Message-ID"] = f"<{mail.key}@{self._domain}>"
         message["Date"] = formatdate(mail.at_s)
-        message["From"] = Address(_one_line(mail.sender_name), addr_spec=self._sender.addr_spec)
+        message["From"] = Address(_one_line(mail.sender), addr_spec=self._sender.addr_spec)
         message["To"] = recipient
         message["Subject"] = _one_line(mail.subject)
         message["Content-Language"] = mail.language
         message["Auto-Submitted"] = "auto-generated"  # no out-of-office answers (RFC 3834)
+        if mail.unsubscribe_url:
+            message["List-Unsubscribe"] = f"<{mail.unsubscribe_url}>"
+            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # a button of the mail program (RFC 8058)
         message.set_content(mail.body)
         return message
 
