@@ -39,7 +39,6 @@ from tracking_server.store.opt_outs import opt_out_of
 log = structlog.get_logger()
 ACCEPTED = "accepted"
 MAYBE_TWICE = "accepted; a try before this one may have been, too"
-IN_THE_DARK = "nobody knows: "  # begins `waits_for` after a try that may have got through
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 86_400.0
 MOST_TRIES = 16  # 45 hours in all: a mail server may be down for a night
@@ -70,7 +69,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A message that goes out now, for the `tries`th time."""
+    """A message that goes out now, for the `tries`th time. `maybe_sent`: a try before ended in the dark."""
 
     owing: Owing
     outgoing: Outgoing
@@ -130,7 +129,6 @@ async def _prepare(parts: Parts, organisation_id: UUID, message_id: UUID) -> Rea
         elif reason is None:
             ready = await _ready(parts, connection, organisation_id, owing, settings, now_s)
             if ready is not None:
-                await message_store.begin_try(connection, organisation_id, message_id, now_s)
                 return ready
             reason = Reason.receiver_off
         if reason is not None:
@@ -199,37 +197,59 @@ async def _ready(
     settings: OrganisationSettings,
     now_s: float,
 ) -> Ready | None:
-    """The message in words, with a link of its own; None when its webhook is off."""
-    message, contact, visit = owing.message, owing.contact, owing.visit
-    maybe_sent = owing.tries > 0 and (owing.waits_for is None or owing.waits_for.startswith(IN_THE_DARK))
+    """The message in words; None when its webhook is off."""
+    message, contact = owing.message, owing.contact
+    recipient, sender, secret = message.recipient, owing.visit.organisation_name, ""
     if contact is None:
         receiver = await webhooks.read_receiver(connection, organisation_id, UUID(message.recipient))
         if receiver is None:
             return None
-        outgoing = Outgoing(
-            organisation_id, message.id, owing.key, receiver.url, "", "", document(message, visit), "en", now_s,
-            secret=receiver.secret,
-        )  # fmt: skip
-        return Ready(owing, outgoing, "", owing.tries + 1, maybe_sent)
+        recipient, secret = receiver.url, receiver.secret
+    elif message.channel is Channel.sms:
+        sender = owing.sms_from or parts.settings.sms_from
+    draft = owing.draft or await _draft(parts, connection, organisation_id, owing, settings, now_s)
+    await message_store.begin_try(connection, organisation_id, message.id, draft, now_s)
+    outgoing = Outgoing(
+        organisation_id=organisation_id,
+        message_id=message.id,
+        key=owing.key,
+        recipient=recipient,
+        sender=sender,
+        subject=draft["subject"],
+        body=draft["body"],
+        language=draft["language"],
+        at_s=now_s,
+        unsubscribe_url=draft["unsubscribe_url"],
+        secret=secret,
+    )
+    return Ready(owing, outgoing, draft["remark"], owing.tries + 1, maybe_sent=owing.draft is not None)
+
+
+async def _draft(
+    parts: Parts,
+    connection: AsyncConnection,
+    organisation_id: UUID,
+    owing: Owing,
+    settings: OrganisationSettings,
+    now_s: float,
+) -> Mapping[str, str]:
+    """What is said, with a link of the contact's own. Said again in the dark, it is the same word for word."""
+    message, contact, visit = owing.message, owing.contact, owing.visit
+    if contact is None:
+        body = document(message, visit)
+        return {"subject": "", "body": body, "remark": "", "language": "en", "unsubscribe_url": ""}
     token = await links.mint_link(connection, organisation_id, message.job_id, contact.id, now_s)
     url = parts.settings.public_url
     language = language_of(contact.language)
     was = State(message.about["was"]) if message.kind is MessageKind.correction else None
     composed = compose(message.channel, message.kind, was, visit, language, f"{url}/t/{token}", settings)
-    by_sms = message.channel is Channel.sms
-    outgoing = Outgoing(
-        organisation_id=organisation_id,
-        message_id=message.id,
-        key=owing.key,
-        recipient=message.recipient,
-        sender=owing.sms_from or parts.settings.sms_from if by_sms else visit.organisation_name,
-        subject=composed.subject,
-        body=composed.body,
-        language=language,
-        at_s=now_s,
-        unsubscribe_url=f"{url}/u/{token}",
-    )
-    return Ready(owing, outgoing, composed.remark, owing.tries + 1, maybe_sent)
+    return {
+        "subject": composed.subject,
+        "body": composed.body,
+        "remark": composed.remark,
+        "language": language,
+        "unsubscribe_url": f"{url}/u/{token}",
+    }
 
 
 # ---- after: what came of it ----
@@ -273,8 +293,10 @@ async def _unreachable(parts: Parts, organisation_id: UUID, ready: Ready, error:
         if other_way and now_s + wait_s > falls_back_at_s(message, owing.owed_s):
             await _fail(connection, organisation_id, ready, f"went another way: {error}", now_s)
             return
-        waits_for = f"{IN_THE_DARK}{error}" if error.in_the_dark else str(error)
-        await message_store.note_waiting(connection, organisation_id, message.id, waits_for, tries=tries)
+        await message_store.note_waiting(
+            connection, organisation_id, message.id, str(error), tries=tries,
+            keep_draft=error.in_the_dark or ready.maybe_sent,
+        )  # fmt: skip
     log.warning("message_not_sent_yet", message=str(message.id), attempt=tries, reason=str(error))
     raise Later(str(error), wait_s)
 

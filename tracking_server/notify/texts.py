@@ -14,7 +14,7 @@ from tracking_server.store.messages import Visit
 # A first word that is half a name: Abd Allah is not Abd.
 HALF_NAMES = frozenset({"abd", "abdul", "abdel", "abu", "عبد", "أبو", "ابو"})
 RIGHT_TO_LEFT = "\u200f"  # begins a line that begins with a Latin name but is not a Latin line
-MOST_PARTS = 3  # of a short text; beyond it goes the detail, which the page has
+MOST_PARTS = 4  # of a short text; beyond it goes the detail, which the page has
 ISOLATE, END_OF_ISOLATE = "\u2068", "\u2069"  # a Latin name within Arabic keeps its place and that of what follows
 Say = Callable[[str], str]
 Facts = Mapping[str, str]

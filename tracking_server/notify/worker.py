@@ -29,6 +29,8 @@ log = structlog.get_logger()
 CONCURRENCY = 4
 WEBHOOK_CONCURRENCY = 4
 HEARTBEAT_S = 10.0
+LOOK_EVERY_S = 5.0  # for messages that have waited long enough; new ones make themselves heard
+FASTEST_LOOK_S = 0.2
 FASTEST_HEARTBEAT_S = 1.0
 BEATS_MISSED = 3  # after 30 s a worker is taken for dead, and within 45 s its messages are taken up
 STOP_WITHIN_S = 20.0  # longer than one answer of the mail server may take
@@ -85,6 +87,7 @@ async def _take(app: App, clock: Clock, from_queue: str, concurrency: int) -> No
         queues=[from_queue],
         concurrency=concurrency,
         delete_jobs="successful",  # the message's row is the record
+        fetch_job_polling_interval=max(clock.real_s(LOOK_EVERY_S), FASTEST_LOOK_S),
         install_signal_handlers=False,
         shutdown_graceful_timeout=STOP_WITHIN_S,
         update_heartbeat_interval=heartbeat_s(clock),

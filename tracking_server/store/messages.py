@@ -40,7 +40,7 @@ class Visit:
 class Owing:
     """A message with everything that decides about it. `settings` are the firm's, as kept.
 
-    `key` is what a provider knows this sending by; `maybe_sent` says that a try before this one ended in the dark.
+    `key` is what a provider knows this sending by, `draft` what was said under it if it may have got there.
     """
 
     message: Message
@@ -52,8 +52,8 @@ class Owing:
     opted_out: bool
     owed_s: float
     tries: int
-    waits_for: str | None
     key: str
+    draft: Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +167,8 @@ async def read_message(connection: AsyncConnection, organisation_id: UUID, messa
         opted_out=row.opted_out,
         owed_s=row.owed_at.timestamp(),
         tries=row.tries,
-        waits_for=row.waits_for,
         key=str(row.id) if row.resends == 0 else f"{row.id}.{row.resends}",
+        draft=row.draft,
     )
 
 
@@ -232,19 +232,30 @@ async def sms_of_a_day(connection: AsyncConnection, organisation_id: UUID, now_s
     return int(counted or 0)
 
 
-async def begin_try(connection: AsyncConnection, organisation_id: UUID, message_id: UUID, now_s: float) -> None:
-    """A channel is asked now. Until an answer is noted, nobody knows whether it took the message."""
+async def begin_try(
+    connection: AsyncConnection, organisation_id: UUID, message_id: UUID, draft: Mapping[str, str], now_s: float
+) -> None:
+    """A channel is asked now, in these words. Until an answer is noted, nobody knows whether it took the message."""
     await connection.execute(
         message.update()
         .where(message.c.organisation_id == organisation_id, message.c.id == message_id)
-        .values(tries=message.c.tries + 1, tried_at=to_time(now_s), waits_for=None)
+        .values(tries=message.c.tries + 1, tried_at=to_time(now_s), waits_for=None, draft=draft)
     )
 
 
 async def note_waiting(
-    connection: AsyncConnection, organisation_id: UUID, message_id: UUID, waits_for: str, *, tries: int
+    connection: AsyncConnection,
+    organisation_id: UUID,
+    message_id: UUID,
+    waits_for: str,
+    *,
+    tries: int,
+    keep_draft: bool = True,
 ) -> None:
-    """Why a message is still owed after so many tries; a try that has been overtaken says nothing any more."""
+    """Why a message is still owed after so many tries; a try that has been overtaken says nothing any more.
+
+    The draft is kept for as long as it may have been sent, and anew where it certainly was not.
+    """
     await connection.execute(
         message.update()
         .where(
@@ -253,7 +264,7 @@ async def note_waiting(
             message.c.state == Standing.owed.value,
             message.c.tries == tries,
         )
-        .values(waits_for=waits_for)
+        .values(waits_for=waits_for, **({} if keep_draft else {"draft": sa.null()}))
     )
 
 
@@ -279,7 +290,7 @@ async def settle_message(
             message.c.state == Standing.owed.value,
             sa.true() if tries is None else message.c.tries == tries,
         )
-        .values(state=standing.value, reason=reason, settled_at=to_time(now_s), waits_for=None)
+        .values(state=standing.value, reason=reason, settled_at=to_time(now_s), waits_for=None, draft=sa.null())
     )
     return updated.rowcount == 1
 

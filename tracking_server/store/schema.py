@@ -296,6 +296,7 @@ message = Table(
     Column("tries", Integer, nullable=False, server_default=text("0")),
     _time("tried_at"),
     Column("waits_for", Text),
+    Column("draft", JSONB),
     Column("resends", Integer, nullable=False, server_default=text("0")),
     Column("receipt", Text),
     _time("receipt_at"),

@@ -20,11 +20,13 @@ ALTER TABLE job ADD COLUMN remind_at timestamptz;
 CREATE INDEX job_remind ON job (remind_at) WHERE remind_at IS NOT NULL;
 
 -- tries: how often a channel was asked. waits_for: why it is still owed. resends: how often somebody asked for another
--- go after it had failed; part of the idempotency key. receipt: what the provider said later.
+-- go after it had failed; part of the idempotency key. receipt: what the provider said later. draft: its words with
+-- their link, from the first try until it is settled: under one key a provider gets the same words each time.
 ALTER TABLE message
   ADD COLUMN tries integer NOT NULL DEFAULT 0,
   ADD COLUMN tried_at timestamptz,
   ADD COLUMN waits_for text,
+  ADD COLUMN draft jsonb,
   ADD COLUMN resends integer NOT NULL DEFAULT 0,
   ADD COLUMN receipt text,
   ADD COLUMN receipt_at timestamptz;
@@ -75,10 +77,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP TABLE callback, webhook, opt_out")
     op.execute("DROP INDEX message_failed, message_sms_tried, job_remind")
-    op.execute(
-        "ALTER TABLE message DROP COLUMN tries, DROP COLUMN tried_at, DROP COLUMN waits_for, DROP COLUMN resends, "
-        "DROP COLUMN receipt, DROP COLUMN receipt_at"
-    )
+    for column in ("tries", "tried_at", "waits_for", "draft", "resends", "receipt", "receipt_at"):
+        op.execute(f"ALTER TABLE message DROP COLUMN {column}")
     op.execute("ALTER TABLE job DROP COLUMN remind_at")
     op.execute("ALTER TABLE contact DROP COLUMN email_allowed, DROP COLUMN sms_allowed")
     op.execute("ALTER TABLE organisation DROP COLUMN sms_from")
