@@ -40,7 +40,7 @@ def letter(kind: MessageKind, was: State | None, view: Visit, language: str, lin
     vehicle = [_vehicle(view)] if kind in (MessageKind.on_the_way, MessageKind.arriving) else []
     blocks = [
         [line % facts for line in lines],
-        [_one_line(view.details.title), *vehicle],
+        [_one_line(view.title), *vehicle],
         [_signature(view, say) % facts],
         [_link_line(say), link],
     ]
