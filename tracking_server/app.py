@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 from fastapi import FastAPI, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from starlette.requests import Request
 from starlette.routing import Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracking_server import words
 from tracking_server.basemap.archive import RegionFile, read_archive
-from tracking_server.basemap.view import REGION_PATH
+from tracking_server.basemap.view import REGION_PATH, basemap_of
 from tracking_server.clock import Clock, clock_from
 from tracking_server.ingest.devices import Devices
 from tracking_server.ingest.routes import RETRY_AFTER_S, FixesEndpoint, pairing_router
@@ -30,8 +30,10 @@ from tracking_server.push.watched import WatchedJobs
 from tracking_server.settings import Settings
 from tracking_server.store.checks import can_answer
 from tracking_server.store.engine import Unavailable, create_engine
+from tracking_server.view_files import ViewFiles
 
 log = structlog.get_logger()
+STREAM = re.compile(r"/(?:j/(?P<link_id>[^/]+)|t/(?P<token>[^/]+))/updates")
 
 
 class HotPaths:
@@ -52,18 +54,12 @@ class HotPaths:
             if path == "/v1/fixes" and method == "POST":
                 await self._fixes(scope, receive, send)
                 return
-            if path.startswith("/j/") and path.endswith("/updates") and method == "GET":
-                scope["path_params"] = {"link_id": path[len("/j/") : -len("/updates")]}
+            stream = STREAM.fullmatch(path)
+            if stream and method == "GET":
+                scope["path_params"] = {name: value for name, value in stream.groupdict().items() if value}
                 await self._pages.stream(scope, receive, send)
                 return
         await self._rest(scope, receive, send)
-
-
-def _file(path: Path) -> Callable[[Request], Awaitable[Response]]:
-    async def serve(_: Request) -> Response:
-        return FileResponse(path, media_type="text/javascript", headers={"cache-control": "no-cache"})
-
-    return serve
 
 
 def _ended(task: asyncio.Task[None]) -> None:
@@ -85,7 +81,16 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     journey = Journey(engine, bus, clock, settings.flushers)
     devices = Devices(engine, clock)
     watched = WatchedJobs(engine, bus, clock)
-    pages = CustomerPages(engine, watched, clock, secure=settings.public_url.startswith("https://"))
+    view_files = ViewFiles(words.VIEW)
+    pages = CustomerPages(
+        engine,
+        bus,
+        watched,
+        clock,
+        view_files,
+        public_url=settings.public_url,
+        basemap=basemap_of(archive, settings.tile_url, settings.tile_attribution),
+    )
 
     running: list[asyncio.Task[None]] = []
 
@@ -108,13 +113,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
 
     app = FastAPI(title="Doorstep", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(pairing_router(devices))
-    app.router.routes.append(Route("/t/{token}", pages.enter))
-    app.router.routes.append(Route("/j/{link_id}", pages.page))
+    app.router.routes.extend([*pages.routes(), view_files.route()])
     app.router.routes.append(Route(REGION_PATH, RegionFile(map_file, archive).serve))
-    app.mount("/view/styles", StaticFiles(directory=words.VIEW / "styles"))
-    app.mount("/view/vendor", StaticFiles(directory=words.VIEW / "vendor", check_dir=False))
-    for script in words.VIEW.glob("*.js"):
-        app.router.routes.append(Route(f"/view/{script.name}", _file(script)))
 
     @app.exception_handler(Unavailable)
     async def unavailable(_: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Customers' tracking links: mint, open, expire, revoke."""
+"""Customers' tracking links: mint, share, open, expire, revoke, ask for a new one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from tracking_server import tokens
 from tracking_server.domain.audience import link_ends_s
 from tracking_server.domain.updates import JobChanged
 from tracking_server.store.engine import to_seconds, to_time, transaction
-from tracking_server.store.schema import job, link
+from tracking_server.store.schema import audit, job, link
 from tracking_server.store.views import LinkRow, find_link
+
+MOST_SHARED = 6  # second links that the pages of one contact's visit give away
+ASK_AGAIN_S = 600.0  # a contact is owed one new link in so long, however often it is asked for
 
 
 async def mint_link(
@@ -48,6 +51,73 @@ async def open_link(engine: AsyncEngine, token: str, now_s: float) -> LinkRow | 
         )
     ends_s = link_ends_s(found.expires_s, to_seconds(ended_at))
     return found if ends_s is None or now_s < ends_s else None
+
+
+async def share_link(connection: AsyncConnection, shared: LinkRow, now_s: float) -> str | None:
+    """A second link to the same visit, ending when the first does, for somebody else's phone; returns its token, None
+    when MOST_SHARED were given away. It is the same contact's: what they may see, its reader may."""
+    if await _count(connection, shared, "link_shared", 0.0) >= MOST_SHARED:
+        return None
+    token, token_hash = tokens.mint(shared.organisation_id, tokens.Purpose.link)
+    await connection.execute(
+        link.insert().values(
+            organisation_id=shared.organisation_id,
+            id=uuid4(),
+            job_id=shared.job_id,
+            contact_id=shared.contact_id,
+            token_hash=token_hash,
+            created_at=to_time(now_s),
+            expires_at=to_time(shared.expires_s),
+        )
+    )
+    await _note_down(connection, shared, "link_shared", now_s)
+    return token
+
+
+async def request_new_link(engine: AsyncEngine, token: str, now_s: float) -> LinkRow | None:
+    """Somebody with an old link asks for a new one. Returns the link whose contact is owed one through their own
+    channel: None when there is no such link, when it was revoked, and when one was owed just now. The caller answers
+    the same in every case."""
+    parsed = tokens.parse(token, tokens.Purpose.link)
+    if parsed is None:
+        return None
+    organisation_id, token_hash = parsed
+    async with transaction(engine, organisation_id) as connection:
+        old = await find_link(connection, organisation_id, token_hash)
+        if old is None or old.revoked or await _count(connection, old, "new_link_asked", now_s - ASK_AGAIN_S):
+            return None
+        await _note_down(connection, old, "new_link_asked", now_s)
+        await owe_new_link(connection, old, now_s)
+    return old
+
+
+async def owe_new_link(connection: AsyncConnection, old: LinkRow, now_s: float) -> None:
+    """Owe a new link to the contact of an old one, in this transaction, through the channel they are told things by."""
+
+
+async def _count(connection: AsyncConnection, of: LinkRow, action: str, since_s: float) -> int:
+    """How often something was done for this contact's visit."""
+    statement = sa.select(sa.func.count()).where(
+        audit.c.organisation_id == of.organisation_id,
+        audit.c.job_id == of.job_id,
+        audit.c.action == action,
+        audit.c.evidence["contact"].astext == str(of.contact_id),
+        audit.c.at > to_time(since_s),
+    )
+    return int(await connection.scalar(statement) or 0)
+
+
+async def _note_down(connection: AsyncConnection, of: LinkRow, action: str, now_s: float) -> None:
+    await connection.execute(
+        audit.insert().values(
+            organisation_id=of.organisation_id,
+            at=to_time(now_s),
+            actor="customer",
+            action=action,
+            job_id=of.job_id,
+            evidence={"contact": str(of.contact_id)},
+        )
+    )
 
 
 async def revoke_link(

@@ -15,12 +15,16 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_interval, format_skeleton, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from babel.units import format_unit
 
 VIEW = Path(__file__).parent.parent / "customer_view"
 LANGUAGES = ("en", "th", "ar")
+OWN_NAMES = {"en": "English", "th": "ไทย", "ar": "العربية"}
+# A first word that is half a name: Abd Allah is not Abd.
+HALF_NAMES = frozenset({"abd", "abdul", "abdel", "abu", "عبد", "أبو", "ابو"})
 MOST_ACCEPTED = 200  # characters of Accept-Language that are looked at
 Q_VALUE = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)", re.IGNORECASE)
 
@@ -67,6 +71,28 @@ def clock_time(seconds: float, time_zone: str, language: str) -> str:
     return format_time(datetime.fromtimestamp(seconds, ZoneInfo(time_zone)), "short", locale=language)
 
 
+def span(earliest_s: float, latest_s: float, time_zone: str, language: str) -> str:
+    """Two times of one day, as short as people write it, with AM and PM where they do."""
+    zone = ZoneInfo(time_zone)
+    earliest, latest = (datetime.fromtimestamp(at_s, zone) for at_s in (earliest_s, latest_s))
+    if "a" in Locale.parse(language).time_formats["short"].pattern:
+        return format_interval(earliest, latest, "hm", locale=language)
+    return f"{earliest:%H:%M}–{latest:%H:%M}"  # noqa: RUF001 (a dash between two times)
+
+
+def duration(seconds: float, language: str) -> str:
+    """How long something takes: 18 min, 1 hr 30 min."""
+    hours, minutes = divmod(round(seconds / 60), 60)
+    parts = [(hours, "hour"), (minutes, "minute")]
+    spoken = [format_unit(count, f"duration-{unit}", "short", locale=language) for count, unit in parts if count]
+    return " ".join(spoken)
+
+
+def date(seconds: float, time_zone: str, language: str) -> str:
+    """A day of this year: Sun, Nov 22."""
+    return format_skeleton("MMMMEEEEd", datetime.fromtimestamp(seconds, ZoneInfo(time_zone)), locale=language)
+
+
 def day(seconds: float, time_zone: str, language: str) -> str:
     """A day as people write it: Sunday, November 22."""
     return format_date(datetime.fromtimestamp(seconds, ZoneInfo(time_zone)), "full", locale=language)
@@ -76,3 +102,14 @@ def same_day(seconds: float, other_s: float, time_zone: str) -> bool:
     """Whether two moments have the same date there."""
     zone = ZoneInfo(time_zone)
     return datetime.fromtimestamp(seconds, zone).date() == datetime.fromtimestamp(other_s, zone).date()
+
+
+def iso_day(seconds: float, time_zone: str) -> str:
+    """The date there, as in 2026-11-22."""
+    return datetime.fromtimestamp(seconds, ZoneInfo(time_zone)).date().isoformat()
+
+
+def first_name(name: str) -> str:
+    """How a technician is called: the first word, with the second where the first alone is no name."""
+    parts = name.split()
+    return " ".join(parts[: 2 if parts and parts[0].lower() in HALF_NAMES else 1])

@@ -11,7 +11,7 @@ import httpx
 import sqlalchemy as sa
 
 from tests.support.firm import Firm, Phone, noon_zone
-from tests.support.server import Server, page_stream, send
+from tests.support.server import Server, enter_link, page_stream, send
 from tracking_server import links
 from tracking_server.domain.events import TapKind
 from tracking_server.store.engine import to_time, transaction
@@ -21,9 +21,7 @@ from tracking_server.store.schema import link
 async def enter(client: httpx.AsyncClient, firm: Firm, job_id: UUID) -> tuple[str, str]:
     """Open a link; returns its token and its id."""
     token = await firm.link(job_id)
-    entered = await client.get(f"/t/{token}")
-    assert entered.status_code == 303
-    return token, entered.headers["location"].removeprefix("/j/")
+    return token, await enter_link(client, token)
 
 
 async def set_off(client: httpx.AsyncClient, phone: Phone, job_id: UUID, at_s: float, now_s: float) -> None:

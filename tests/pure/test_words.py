@@ -17,8 +17,9 @@ from tracking_server.domain.eta import Window
 from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import Job, State
 from tracking_server.domain.message import MessageKind
-from tracking_server.notify.texts import Letter, first_name, letter
+from tracking_server.notify.texts import Letter, letter
 from tracking_server.store.messages import Visit
+from tracking_server.words import first_name
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 NOW_S = 1_800_000_000.0  # Friday, January 15, 2027, 8:00 in Lisbon

@@ -127,6 +127,15 @@ async def send(client: httpx.AsyncClient, phone: Phone, delivery: Delivery) -> h
     return await client.post("/v1/fixes", json=body_of(delivery), headers={"authorization": f"Bearer {phone.key}"})
 
 
+async def enter_link(client: httpx.AsyncClient, token: str) -> str:
+    """Open a link as a browser that keeps cookies does; returns the id in the page's address."""
+    probed = await client.get(f"/t/{token}")
+    assert (probed.status_code, probed.headers["location"]) == (303, f"/t/{token}?c=1")
+    entered = await client.get(probed.headers["location"])
+    assert entered.status_code == 303
+    return entered.headers["location"].removeprefix("/j/")
+
+
 @dataclass
 class Update:
     """One server-sent event."""

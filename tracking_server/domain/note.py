@@ -10,6 +10,7 @@ from uuid import UUID
 
 MOST_CHARACTERS = 1_000
 MOST_NOTES = 40  # of one contact on one job: more is not a conversation
+PARTS_OF_DAY = ("morning", "afternoon", "evening")
 MOST_MARKS = 4  # combining marks on one letter: Thai needs two, Vietnamese and Arabic fewer than four
 
 
@@ -50,11 +51,15 @@ class Unreadable(ValueError):
     """A text that cannot be kept; the message says why."""
 
 
+class TooLong(Unreadable):
+    """A text longer than MOST_CHARACTERS."""
+
+
 def clean_text(text: str) -> str:
     """A customer's text as it is kept: newlines unified, no control characters, no towers of accents.
 
     Directional overrides go too: they would turn what stands beside the text. Raises `Unreadable` when the text holds
-    NUL or half a character, or is longer than MOST_CHARACTERS.
+    NUL or half a character, `TooLong` when it has more than MOST_CHARACTERS.
     """
     if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
         raise Unreadable("the text holds signs that are no text")
@@ -67,7 +72,7 @@ def clean_text(text: str) -> str:
             kept.append(sign)
     clean = re.sub(r"\n{3,}", "\n\n", "".join(kept)).strip()
     if len(clean) > MOST_CHARACTERS:
-        raise Unreadable(f"the text has {len(clean)} characters; {MOST_CHARACTERS} fit")
+        raise TooLong(f"the text has {len(clean)} characters; {MOST_CHARACTERS} fit")
     return clean
 
 

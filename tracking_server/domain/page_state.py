@@ -58,6 +58,15 @@ ACTIONS: dict[Showing, frozenset[Action]] = {
     S.expired: frozenset(),
 }
 AWAITED = frozenset({S.scheduled, S.today, S.en_route})
+# What was being written while the page moved on is taken all the same.
+STILL_TAKEN: dict[Action, frozenset[Showing]] = {
+    A.note: AWAITED | {S.arriving, S.arrived, S.in_progress},
+    A.access: AWAITED | {S.arriving, S.arrived, S.in_progress},
+    A.reschedule: AWAITED | {S.arriving, S.no_access},
+    A.cannot_find: frozenset({S.arriving, S.arrived, S.in_progress, S.no_access}),
+    A.rate: frozenset({S.completed}),
+    A.book_again: frozenset({S.cancelled, S.no_access}),
+}
 NAMED = frozenset({S.today, S.en_route, S.arriving, S.arrived, S.in_progress, S.completed, S.no_access})
 
 
@@ -84,6 +93,10 @@ class PageState:
     def actions(self) -> frozenset[Action]:
         """What the customer can do now."""
         return ACTIONS[self.showing]
+
+    def takes(self, action: Action) -> bool:
+        """Whether the customer's form for this action is still of use."""
+        return self.showing in STILL_TAKEN.get(action, frozenset())
 
     @property
     def names_technician(self) -> bool:

@@ -10,9 +10,8 @@ from tracking_server.domain import sms
 from tracking_server.domain.job import Job, State
 from tracking_server.domain.message import MessageKind
 from tracking_server.store.messages import Visit
+from tracking_server.words import first_name
 
-# A first word that is half a name: Abd Allah is not Abd.
-HALF_NAMES = frozenset({"abd", "abdul", "abdel", "abu", "عبد", "أبو", "ابو"})
 RIGHT_TO_LEFT = "\u200f"  # begins a line that begins with a Latin name but is not a Latin line
 MOST_PARTS = 4  # of a short text; beyond it goes the detail, which the page has
 ISOLATE, END_OF_ISOLATE = "\u2068", "\u2069"  # a Latin name within Arabic keeps its place and that of what follows
@@ -170,12 +169,6 @@ def _window(kind: MessageKind, job: Job) -> tuple[float, float] | None:
 
 def _vehicle(view: Visit) -> str:
     return " · ".join(_one_line(part) for part in (view.vehicle, view.plate) if part)
-
-
-def first_name(name: str) -> str:
-    """How a technician is called: the first word, with the second where the first alone is no name."""
-    parts = name.split()
-    return " ".join(parts[: 2 if parts and parts[0].lower() in HALF_NAMES else 1])
 
 
 def _one_line(text: str) -> str:

@@ -1,104 +1,251 @@
-"""The customer's page and its stream: `/t/<token>` leaves a cookie and leads to `/j/<link>`, which shows one job."""
+"""The customer's page and its stream: `/t/<token>` leaves a cookie and leads to `/j/<link>`, which shows one job.
+
+A browser that keeps no cookies is served under `/t/<token>` itself. Both addresses have the same parts below them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
-from starlette.datastructures import Headers
-from starlette.requests import Request, cookie_parser
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from tracking_server import links, words
+from tracking_server.basemap.view import Basemap
 from tracking_server.clock import Clock
-from tracking_server.domain.page_state import Showing
-from tracking_server.push import render, wire
-from tracking_server.push.watched import Watched, WatchedJobs
-from tracking_server.store.engine import Unavailable
-from tracking_server.store.views import LinkRow
+from tracking_server.domain.form import FORMS, Refused
+from tracking_server.domain.note import Author
+from tracking_server.domain.page_state import Action, PageState, Showing
+from tracking_server.live.bus import Bus
+from tracking_server.push import answers, forms, render, wire
+from tracking_server.push.access import PROBE, Access, Visitor, from_own_page, language
+from tracking_server.push.calendar import calendar
+from tracking_server.push.render import Draft, Own, Renderer
+from tracking_server.push.stream import Stream
+from tracking_server.push.watched import WatchedJobs
+from tracking_server.store.engine import Unavailable, snapshot, transaction
+from tracking_server.store.notes import read_notes, read_rating
+from tracking_server.store.pictures import read_picture
+from tracking_server.store.views import JobView
+from tracking_server.view_files import ViewFiles
 
 log = structlog.get_logger()
-PING_EVERY_S = 15.0
-SAME_FIX_S = 0.001  # the bus and the store round a fix's time differently
-EVICT_AFTER_S = 15.0  # a reader who takes nothing for so long is let go
-COOKIE_LIFE_S = 90 * 86_400
-MOST_COOKIES = 16_384  # characters of a cookie header that are looked at
 RETRY_AFTER_S = 2
-PAGE_HEADERS = {
-    "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-}
+PICTURE_KEPT_S = 86_400
+Handler = Callable[[Request], Awaitable[Response]]
+ForVisitor = Callable[[Request, Visitor, JobView, PageState], Awaitable[Response]]
 
 
 class CustomerPages:
-    """Serves links, pages and streams. Knows customers only by the tokens of their links."""
+    """Serves links, pages, forms and streams. Knows customers only by the tokens of their links."""
 
-    def __init__(self, engine: AsyncEngine, watched: WatchedJobs, clock: Clock, *, secure: bool) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        bus: Bus,
+        watched: WatchedJobs,
+        clock: Clock,
+        view_files: ViewFiles,
+        *,
+        public_url: str,
+        basemap: Basemap,
+    ) -> None:
         self._engine = engine
+        self._bus = bus
         self._watched = watched
         self._clock = clock
-        self._prefix = "__Host-j-" if secure else "j-"
-        self._secure = secure
+        self._secure = public_url.startswith("https://")
+        self._public_url = public_url
+        self._basemap = basemap
+        self._access = Access(engine, clock, secure=self._secure)
+        self._renderer = Renderer(view_files, basemap)
         self._stopping = asyncio.Event()
+
+    def routes(self) -> list[Route]:
+        """Everything but the stream, which is dispatched before the framework."""
+        parts: list[tuple[str, ForVisitor, str]] = [
+            ("status", self._status, "GET"),
+            ("visit.ics", self._calendar, "GET"),
+            ("photo/{picture_id}", self._photo, "GET"),
+            ("logo/{picture_id}", self._logo, "GET"),
+            ("share", self._share, "POST"),
+            *((action.value, self._form, "GET") for action in FORMS),
+            *((action.value, self._take, "POST") for action in FORMS),
+        ]
+        return [
+            Route("/t/{token}", self._enter, methods=["GET"]),
+            Route("/j/{link_id}", self._for_visitor(self._page), methods=["GET"]),
+            *(Route(base, self._ask_for_new_link, methods=["POST"]) for base in ("/t/{token}", "/j/{link_id}")),
+            *(
+                Route(f"{base}/{part}", self._for_visitor(serve), methods=[method], name=part)
+                for base in ("/t/{token}", "/j/{link_id}")
+                for part, serve, method in parts
+            ),
+        ]
 
     def stop(self) -> None:
         """End the open streams, without their last update: pages connect again, to another process or a later one."""
         self._stopping.set()
 
-    async def enter(self, request: Request) -> Response:
-        """`/t/<token>`: keep the token in a cookie, so that it stays out of history, referrer and screenshots."""
+    def _for_visitor(self, serve: ForVisitor) -> Handler:
+        """Opens the link and reads its job first; nothing is said to those to whom nothing opens."""
+
+        async def handle(request: Request) -> Response:
+            visitor = await self._access.visitor(request)
+            view = (
+                None if visitor is None else await self._watched.read(visitor.link.organisation_id, visitor.link.job_id)
+            )
+            if visitor is None or view is None:
+                return self._gone(request)
+            page = render.page_of(view, visitor.link, self._clock.now())
+            return self._gone(request) if page.showing is Showing.expired else await serve(request, visitor, view, page)
+
+        return handle
+
+    async def _enter(self, request: Request) -> Response:
+        """`/t/<token>`: keep the token in a cookie. Who comes back from there without it keeps none."""
         token = request.path_params["token"]
-        link = await links.open_link(self._engine, token, self._clock.now())
+        link = await self._access.open(token)
         if link is None:
             return self._gone(request)
-        asked = request.query_params.get("lang")
-        query = f"?lang={asked}" if asked in words.LANGUAGES else ""
-        response = RedirectResponse(f"/j/{link.id.hex}{query}", status_code=303, headers=PAGE_HEADERS)
-        response.set_cookie(
-            self._prefix + link.id.hex,
-            token,
-            max_age=COOKIE_LIFE_S,
-            secure=self._secure,
-            httponly=True,
-            samesite="lax",
-            path="/",
-        )
+        probed = PROBE in request.query_params
+        if probed and not self._access.has_cookie(request, link):
+            return await self._for_visitor(self._page)(request)
+        named = {"lang": request.query_params.get("lang", "")}
+        named = named if named["lang"] in words.LANGUAGES else {}
+        if self._access.has_cookie(request, link):
+            place, query = f"/j/{link.id.hex}", named
+        else:
+            place, query = f"/t/{token}", {PROBE: "1"} | named
+        asked = "&".join(f"{name}={value}" for name, value in query.items())
+        response = RedirectResponse(f"{place}?{asked}" if asked else place, 303, self._headers(in_url=True))
+        self._access.give_cookie(response, link, token)
         return response
 
-    async def page(self, request: Request) -> Response:
-        """`/j/<link>`: the page as it is now."""
-        link = await self._link(request.headers, request.path_params["link_id"])
-        view = None if link is None else await self._watched.read(link.organisation_id, link.job_id)
-        if link is None or view is None:
-            return self._gone(request)
+    async def _page(self, request: Request, visitor: Visitor, view: JobView, page: PageState) -> Response:
+        """The page as it is now."""
+        said = request.query_params.get("said")
+        thanks = Action(said) if said in FORMS else None
+        own = await self._own(visitor)
+        html = self._renderer.page(view, page, visitor, own, self._clock.now(), thanks)
+        return answers.html(request, html, self._headers(in_url=visitor.in_url))
+
+    async def _status(self, request: Request, visitor: Visitor, view: JobView, page: PageState) -> Response:
+        """What the stream tells, once: for pages whose network holds streams back."""
         now_s = self._clock.now()
-        page = render.page_of(view, link, now_s)
-        if page.showing is Showing.expired:
-            return self._gone(request)
-        html = render.whole_page(view, page, _language(request), now_s, link)
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        at = view.position if page.position else None
+        content = {
+            "status": render.update(view, page, visitor, now_s),
+            "position": None if at is None else wire.position_facts(at, now_s),
+            "more": page.showing is not Showing.cancelled,
+        }
+        return answers.facts(request, content, self._headers(in_url=visitor.in_url))
+
+    async def _form(self, request: Request, visitor: Visitor, view: JobView, page: PageState) -> Response:
+        """One form on a page of its own, which does not reload while somebody writes."""
+        action = _action(request)
+        if not page.takes(action):
+            return RedirectResponse(visitor.address(), 303, self._headers(in_url=visitor.in_url))
+        return await self._form_page(request, visitor, view, page, Draft({}, ""))
+
+    async def _take(self, request: Request, visitor: Visitor, view: JobView, page: PageState) -> Response:
+        """Keep what was sent, then back to the page; what cannot be kept comes back with the reason, still written."""
+        headers = self._headers(in_url=visitor.in_url)
+        if not from_own_page(request, visitor):
+            return PlainTextResponse("this form was not sent from its own page", 403, headers)
+        fields: dict[str, str] = {}
+        try:
+            fields = await forms.read_fields(request)
+            action, now_s = _action(request), self._clock.now()
+            change = await forms.take(self._engine, view, page, visitor.link, action, fields, now_s)
+        except forms.NotAForm as error:
+            return PlainTextResponse(str(error), error.status, headers)
+        except Refused as error:
+            kept = {name: value.encode(errors="replace").decode() for name, value in fields.items()}
+            return await self._form_page(request, visitor, view, page, Draft(kept, error.problem.value), 422)
+        await self._bus.publish([change])
+        return RedirectResponse(visitor.address(said=action.value), 303, headers)
+
+    async def _form_page(
+        self, request: Request, visitor: Visitor, view: JobView, page: PageState, draft: Draft, status: int = 200
+    ) -> Response:
+        own, now_s = await self._own(visitor), self._clock.now()
+        html = self._renderer.form(view, page, visitor, own, now_s, _action(request), draft)
+        return answers.html(request, html, self._headers(in_url=visitor.in_url), status)
+
+    async def _share(self, request: Request, visitor: Visitor, view: JobView, _: PageState) -> Response:
+        """A second link, for somebody else: as JSON for the page's script, else on a page to copy it from."""
+        headers = self._headers(in_url=visitor.in_url)
+        if not from_own_page(request, visitor):
+            return PlainTextResponse("this form was not sent from its own page", 403, headers)
+        async with transaction(self._engine, visitor.link.organisation_id) as connection:
+            token = await links.share_link(connection, visitor.link, self._clock.now())
+        address = None if token is None else f"{self._origin(request)}/t/{token}?lang={visitor.language}"
+        if request.headers.get("accept", "").startswith("application/json"):
+            return answers.facts(request, {"address": address}, headers)
+        status = 200 if address else 429
+        return answers.html(request, self._renderer.share(view, visitor, address), headers, status)
+
+    async def _ask_for_new_link(self, request: Request) -> Response:
+        """Always the same answer: what became of it is told only where the firm's messages go."""
+        await links.request_new_link(self._engine, self._access.token(request), self._clock.now())
+        html = self._renderer.gone(language(request), asked=True)
+        return answers.html(request, html, self._headers(in_url=True))
+
+    async def _calendar(self, request: Request, visitor: Visitor, view: JobView, page: PageState) -> Response:
+        headers = self._headers(in_url=visitor.in_url)
+        event = calendar(view, page, visitor.language, self._clock.now()) if Action.calendar in page.actions else None
+        if event is None:
+            return PlainTextResponse("there is nothing for a calendar", 404, headers)
+        headers["content-disposition"] = 'attachment; filename="visit.ics"'
+        return Response(event, media_type="text/calendar; charset=utf-8", headers=headers)
+
+    async def _photo(self, request: Request, visitor: Visitor, view: JobView, page: PageState) -> Response:
+        named = view.technician if page.names_technician else None
+        return await self._picture(request, visitor, named.photo_id if named else None)
+
+    async def _logo(self, request: Request, visitor: Visitor, view: JobView, _: PageState) -> Response:
+        return await self._picture(request, visitor, view.firm.logo_id)
+
+    async def _picture(self, request: Request, visitor: Visitor, shown: UUID | None) -> Response:
+        """A picture that this page shows now, and no other."""
+        headers = self._headers(in_url=visitor.in_url)
+        picture = None
+        if shown is not None and request.path_params["picture_id"] == shown.hex:
+            async with snapshot(self._engine, visitor.link.organisation_id) as connection:
+                picture = await read_picture(connection, visitor.link.organisation_id, shown)
+        if picture is None:
+            return PlainTextResponse("there is no such picture", 404, headers)
+        headers["cache-control"] = f"private, max-age={PICTURE_KEPT_S}"
+        headers["content-security-policy"] = "default-src 'none'; sandbox"
+        return Response(picture.data, media_type=picture.media_type, headers=headers)
+
+    async def _own(self, visitor: Visitor) -> Own:
+        """What this link's contact wrote and rated."""
+        link = visitor.link
+        async with snapshot(self._engine, link.organisation_id) as connection:
+            notes = await read_notes(connection, link.organisation_id, link.job_id)
+            rating = await read_rating(connection, link.organisation_id, link.job_id, link.contact_id)
+        own = [note for note in notes if note.author is Author.customer and note.contact_id == link.contact_id]
+        return Own(own, rating)
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """`/j/<link>/updates`: what changes, until the link opens nothing more or the reader is gone."""
+        """`.../updates`: what changes, until the link opens nothing more or the reader is gone."""
         request = Request(scope)
         try:
-            link = await self._link(request.headers, scope["path_params"]["link_id"])
-            if link is None:
+            visitor = await self._access.visitor(request)
+            if visitor is None:
                 await self._gone(request)(scope, receive, send)
                 return
-            with self._watched.watch(link.organisation_id, link.job_id) as (watched, news):
+            with self._watched.watch(visitor.link.organisation_id, visitor.link.job_id) as (watched, news):
                 await self._watched.view(watched)
-                token = self._token(request.headers, link.id.hex)
-                stream = Stream(
-                    self._watched, self._clock, self._engine, watched, news, link, token, _language(request), send
-                )
+                stream = Stream(self._watched, self._clock, self._access, watched, news, visitor, send)
                 await self._run(stream, receive)
         except Unavailable as error:
             later = {"retry-after": str(RETRY_AFTER_S)}
@@ -121,120 +268,21 @@ class CustomerPages:
         elif self._stopping.is_set():
             await stream.break_off()
 
-    async def _link(self, headers: Headers, link_id: str) -> LinkRow | None:
-        link = await links.open_link(self._engine, self._token(headers, link_id), self._clock.now())
-        return link if link is not None and link.id.hex == link_id else None
-
-    def _token(self, headers: Headers, link_id: str) -> str:
-        """From this link's cookie. Other cookies of this host may be of any shape, and lock nobody out."""
-        cookies = cookie_parser("; ".join(headers.getlist("cookie"))[:MOST_COOKIES])
-        return cookies.get(self._prefix + link_id, "")
-
     def _gone(self, request: Request) -> Response:
-        return HTMLResponse(render.expired_page(_language(request)), status_code=410, headers=PAGE_HEADERS)
+        return answers.html(request, self._renderer.gone(language(request)), self._headers(in_url=True), 410)
+
+    def _headers(self, *, in_url: bool) -> dict[str, str]:
+        return answers.page_headers(secure=self._secure, in_url=in_url, images_from=self._basemap.image_sources)
+
+    def _origin(self, request: Request) -> str:
+        """Over plain http, in a local network, the address at which we were reached; else the public one."""
+        return self._public_url if self._secure else f"http://{request.headers.get('host', '')}"
 
 
-class Stream:
-    """One reader's stream. Access is decided anew for every update."""
-
-    def __init__(
-        self,
-        jobs: WatchedJobs,
-        clock: Clock,
-        engine: AsyncEngine,
-        watched: Watched,
-        news: asyncio.Event,
-        link: LinkRow,
-        token: str,
-        language: str,
-        send: Send,
-    ) -> None:
-        self._jobs = jobs
-        self._clock = clock
-        self._engine = engine
-        self._watched = watched
-        self._news = news
-        self._link = link
-        self._token = token
-        self._language = language
-        self._send = send
-        self._said = ""
-        self._shown_s: float | None = None
-        self._version = -1
-        self._open = False
-
-    async def run(self) -> None:
-        """Send the present state, then every change of it."""
-        headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-store"),
-            (b"x-accel-buffering", b"no"),
-        ]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        self._open = True
-        await self._write(wire.opening())
-        while await self._tell_if_possible():
-            try:
-                async with asyncio.timeout(PING_EVERY_S):
-                    await self._news.wait()
-            except TimeoutError:
-                await self._write(wire.PING)
-            self._news.clear()
-        await self._write(wire.end(), last=True)
-
-    async def break_off(self) -> None:
-        """End the response, but not what it tells of."""
-        if self._open:
-            await self._write(b"", last=True)
-
-    async def _tell_if_possible(self) -> bool:
-        """While the store is away the page keeps what it shows, with its age; the next comparison brings the rest."""
-        try:
-            return await self._tell()
-        except Unavailable:
-            return True
-
-    async def _tell(self) -> bool:
-        """Send what is new; says whether more may come. What was finished can be undone: only the link's end, and a
-        cancelled visit, are for good."""
-        view = await self._jobs.view(self._watched)
-        if view is None or not await self._still_opens(view.job.version):
-            return False
-        now_s = self._clock.now()
-        page = render.page_of(view, self._link, now_s)
-        if page.showing is Showing.expired:
-            return False
-        update_id = f"{view.job.version}.{view.technician_version}"
-        said = render.status(view, page, self._language, now_s)
-        if said != self._said:
-            self._said = said
-            await self._write(wire.status(said, update_id))
-        if not page.position or view.position is None:
-            self._shown_s = None  # the page took it down: when it may be seen again, it is sent again
-        elif self._shown_s is None or abs(view.position.time_s - self._shown_s) > SAME_FIX_S:
-            self._shown_s = view.position.time_s
-            await self._write(wire.position(view.position, now_s, update_id))
-        return page.showing is not Showing.cancelled
-
-    async def _still_opens(self, version: int) -> bool:
-        """Look at the link again when its job changed: revoking a link counts its job's version up."""
-        if version != self._version:
-            link = await links.open_link(self._engine, self._token, self._clock.now())
-            if link is None:
-                return False
-            self._link, self._version = link, version
-        return True
-
-    async def _write(self, data: bytes, *, last: bool = False) -> None:
-        async with asyncio.timeout(EVICT_AFTER_S):
-            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
-        self._open = not last
+def _action(request: Request) -> Action:
+    return Action(request.url.path.rpartition("/")[2])
 
 
 async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _language(request: Request) -> str:
-    return words.choose_language(request.query_params.get("lang"), request.headers.get("accept-language", ""))

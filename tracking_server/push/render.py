@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
+from uuid import uuid4
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tracking_server import words
+from tracking_server.basemap.view import Basemap
 from tracking_server.domain.audience import Sight, link_ends_s, positions_seen_from_s
+from tracking_server.domain.colour import DEFAULT
 from tracking_server.domain.job import stops_before
-from tracking_server.domain.page_state import PageState, page_state
-from tracking_server.store.views import JobView, LinkRow
+from tracking_server.domain.note import MOST_CHARACTERS, PARTS_OF_DAY, Note
+from tracking_server.domain.page_state import HIDDEN_S, Action, PageState, Showing, page_state
+from tracking_server.push.access import Visitor
+from tracking_server.store.views import Details, Firm, JobView, LinkRow, TechnicianCard
+from tracking_server.view_files import ViewFiles
 
-AGE_STEP_S = 60  # the age of a position is said in whole minutes
+MOST_UPDATES = 4_096  # rendered updates kept: one for each job that is watched, in each language
+BASE = "\0"  # stands for the visitor's own address in what is rendered once for all; no text of the store holds NUL
+DAYS_AHEAD = 14
+DAY_S = 86_400.0
+STEP = {
+    Showing.scheduled: 0,
+    Showing.today: 0,
+    Showing.en_route: 1,
+    Showing.arriving: 1,
+    Showing.arrived: 2,
+    Showing.in_progress: 3,
+    Showing.completed: 4,
+}
 
 
 def page_of(view: JobView, link: LinkRow, now_s: float) -> PageState:
@@ -33,45 +53,170 @@ def page_of(view: JobView, link: LinkRow, now_s: float) -> PageState:
     return page_state(job, sight, now_s, today=today, broken=view.broken_promise)
 
 
-def status(view: JobView, page: PageState, language: str, now_s: float) -> str:
-    """The words of the page. They change only when what they say changes."""
-    return _environment(language).get_template("status.html").render(**_facts(view, page, language, now_s))
+@dataclass(frozen=True, slots=True)
+class Words:
+    """All that the words of a page are made of: equal words are rendered once, however many read them."""
+
+    language: str
+    page: PageState
+    firm: Firm
+    details: Details
+    technician: TechnicianCard | None
+    time_zone: str
+    is_today: bool
+    arrived_s: float | None
+    started_s: float | None
+    ended_s: float | None
 
 
-def whole_page(view: JobView, page: PageState, language: str, now_s: float, link: LinkRow) -> str:
-    """The page, complete without script."""
-    facts = _facts(view, page, language, now_s)
-    return _environment(language).get_template("page.html").render(**facts, link_id=link.id.hex)
+def update(view: JobView, page: PageState, visitor: Visitor, now_s: float) -> str:
+    """What changes on an open page: `status.html`. It is another only when it says something else."""
+    return _update(_words(view, page, visitor.language, now_s)).replace(BASE, visitor.base)
 
 
-def expired_page(language: str) -> str:
-    """The same bytes for an expired, a revoked and an unknown link."""
-    template = _environment(language).get_template("expired.html")
-    return template.render(language=language, direction=words.direction(language))
+@lru_cache(maxsize=MOST_UPDATES)
+def _update(said: Words) -> str:
+    facts = _facts(said) | {"base": BASE}
+    return _environment(said.language).get_template("status.html").render(facts)
 
 
-def _facts(view: JobView, page: PageState, language: str, now_s: float) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What one contact wrote and rated; their other pages show it, and nobody else's."""
+
+    notes: Sequence[Note] = ()
+    rating: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A form as it was sent and not taken, with what is wrong with it."""
+
+    fields: Mapping[str, str]
+    problem: str
+
+
+class Renderer:
+    """Whole pages."""
+
+    def __init__(self, view_files: ViewFiles, basemap: Basemap) -> None:
+        self._view_files = view_files
+        self._basemap = basemap
+
+    def page(
+        self, view: JobView, page: PageState, visitor: Visitor, own: Own, now_s: float, said: Action | None = None
+    ) -> str:
+        """The page of a visit, complete without script. `said` is the form that was just sent."""
+        facts = self._page_facts(view, page, visitor, own, now_s) | {
+            "status": update(view, page, visitor, now_s),
+            "said": said,
+            "map_attributes": self._basemap.data_attributes,
+            "ages": _ages(visitor.language),
+            "age_s": None if view.position is None else max(now_s - view.position.time_s, 0.0),
+            "hidden_after_s": HIDDEN_S,
+            "languages": [
+                (language, words.OWN_NAMES[language], visitor.address(lang=language)) for language in words.LANGUAGES
+            ],
+        }
+        return self._render("page.html", visitor.language, facts)
+
+    def form(
+        self, view: JobView, page: PageState, visitor: Visitor, own: Own, now_s: float, action: Action, draft: Draft
+    ) -> str:
+        """One form on a page of its own: for browsers without script, and when it was not taken."""
+        facts = self._page_facts(view, page, visitor, own, now_s) | {"action": action, "draft": draft}
+        return self._render("form.html", visitor.language, facts)
+
+    def share(self, view: JobView, visitor: Visitor, address: str | None) -> str:
+        """The address of a second link, for copying; None when there were enough."""
+        facts = {"firm": view.firm, "colour": view.firm.colour or DEFAULT, "visitor": visitor, "address": address}
+        return self._render("share.html", visitor.language, facts)
+
+    def gone(self, language: str, *, asked: bool = False) -> str:
+        """The same bytes for an expired, a revoked and an unknown link."""
+        return self._render("expired.html", language, {"asked": asked, "colour": DEFAULT})
+
+    def _page_facts(self, view: JobView, page: PageState, visitor: Visitor, own: Own, now_s: float) -> dict[str, Any]:
+        ends_s = link_ends_s(visitor.link.expires_s, view.job.ended_at_s)
+        zone, language = view.time_zone, visitor.language
+        return _facts(_words(view, page, language, now_s)) | {
+            "visitor": visitor,
+            "base": visitor.base,
+            "colour": view.firm.colour or DEFAULT,
+            "new_id": uuid4,
+            "most_characters": MOST_CHARACTERS,
+            "days": [
+                (words.iso_day(at_s, zone), words.date(at_s, zone, language))
+                for at_s in (now_s + n * DAY_S for n in range(1, DAYS_AHEAD + 1))
+            ],
+            "parts": PARTS_OF_DAY,
+            "rating": own.rating,
+            "notes": [(note, words.clock_time(note.made_s, zone, language)) for note in own.notes],
+            "ends": ends_s and words.date(ends_s, zone, language),
+        }
+
+    def _render(self, name: str, language: str, facts: Mapping[str, Any]) -> str:
+        served = {
+            "url": self._view_files.url,
+            "colour_url": self._view_files.colour_url,
+            "language": language,
+            "direction": words.direction(language),
+        }
+        return _environment(language).get_template(name).render(served, **facts)
+
+
+def _words(view: JobView, page: PageState, language: str, now_s: float) -> Words:
     job = view.job
+    return Words(
+        language=language,
+        page=page,
+        firm=view.firm,
+        details=view.details,
+        technician=view.technician if page.names_technician else None,
+        time_zone=view.time_zone,
+        is_today=page.window is not None and words.same_day(page.window[0], now_s, view.time_zone),
+        arrived_s=job.arrived_at_s,
+        started_s=job.started_at_s,
+        ended_s=job.ended_at_s,
+    )
+
+
+def _facts(said: Words) -> dict[str, Any]:
+    page, zone, language = said.page, said.time_zone, said.language
+
+    def clock(at_s: float | None) -> str | None:
+        return None if at_s is None else words.clock_time(at_s, zone, language)
+
     return {
-        "language": language,
-        "direction": words.direction(language),
         "page": page,
-        "firm": view.firm.name,
-        "office_phone": view.firm.office_phone,
-        "title": view.details.title,
-        "technician": view.technician if page.names_technician else None,
-        "window": page.window and tuple(words.clock_time(at, view.time_zone, language) for at in page.window),
-        "day": page.window and words.day(page.window[0], view.time_zone, language),
-        "arrived": job.arrived_at_s and words.clock_time(job.arrived_at_s, view.time_zone, language),
-        "ended": job.ended_at_s and words.clock_time(job.ended_at_s, view.time_zone, language),
-        "age_min": _age_min(view, page, now_s),
+        "step": STEP.get(page.showing),
+        "firm": said.firm,
+        "details": said.details,
+        "technician": said.technician,
+        "name": words.first_name(said.technician.name) if said.technician else None,
+        "window": page.window and words.span(*page.window, zone, language),
+        "was": page.was and words.span(*page.was, zone, language),
+        "day": page.window and not said.is_today and words.date(page.window[0], zone, language),
+        "about": page.about_min and words.duration(page.about_min * 60, language),
+        "takes": words.duration(said.details.duration_s, language),
+        "arrived": clock(said.arrived_s),
+        "started": clock(said.started_s),
+        "ended": clock(said.ended_s),
+        "ended_day": said.ended_s and words.date(said.ended_s, zone, language),
     }
 
 
-def _age_min(view: JobView, page: PageState, now_s: float) -> int | None:
-    if not page.stale or view.position is None:
-        return None
-    return int((now_s - view.position.time_s) // AGE_STEP_S)
+@cache
+def _ages(language: str) -> list[str]:
+    """How old a position is, in words: second by second for a minute, then by the minute while it is shown at all."""
+    ngettext = words.catalogue(language).ngettext
+    return [
+        *(ngettext("Position %(num)s second old", "Position %(num)s seconds old", n) % {"num": n} for n in range(60)),
+        *(
+            ngettext("Position %(num)s minute old", "Position %(num)s minutes old", n) % {"num": n}
+            for n in range(1, int(HIDDEN_S // 60) + 1)
+        ),
+    ]
 
 
 @cache

@@ -19,16 +19,20 @@ def status(html: str, update_id: str) -> bytes:
     return _event("status", html, update_id)
 
 
-def position(at: Position, now_s: float, update_id: str) -> bytes:
+def position_facts(at: Position, now_s: float) -> dict[str, float | None]:
     """Where the technician is: no words. The age is counted by the server, as a phone's clock may be wrong."""
-    facts = {
+    return {
         "lon": round(at.lon, 6),
         "lat": round(at.lat, 6),
         "accuracy_m": at.accuracy_m,
         "course_deg": at.course_deg,
         "age_s": round(max(now_s - at.time_s, 0.0), 1),
     }
-    return _event("position", json.dumps(facts, separators=(",", ":")), update_id)
+
+
+def position(at: Position, now_s: float, update_id: str) -> bytes:
+    """A position as an update."""
+    return _event("position", json.dumps(position_facts(at, now_s), separators=(",", ":")), update_id)
 
 
 def end() -> bytes:

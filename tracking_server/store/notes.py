@@ -15,7 +15,8 @@ from tracking_server.store.schema import job, note, rating
 
 
 async def insert_note(connection: AsyncConnection, organisation_id: UUID, new: Note) -> JobChanged | None:
-    """Keep a note and count its job's version up, so that everybody who watches the job looks again.
+    """Keep a note and count its job's version up, so that everybody who watches the job looks again. The same note sent
+    twice is kept once.
 
     None, and nothing kept, when the contact wrote MOST_NOTES already.
     """
@@ -24,19 +25,18 @@ async def insert_note(connection: AsyncConnection, organisation_id: UUID, new: N
     )
     if new.contact_id is not None and (await connection.scalar(own) or 0) >= MOST_NOTES:
         return None
-    await connection.execute(
-        note.insert().values(
-            organisation_id=organisation_id,
-            id=new.id,
-            job_id=new.job_id,
-            kind=new.kind.value,
-            author=new.author.value,
-            contact_id=new.contact_id,
-            text=new.text,
-            wish=new.wish,
-            made_at=to_time(new.made_s),
-        )
+    row = insert(note).values(
+        organisation_id=organisation_id,
+        id=new.id,
+        job_id=new.job_id,
+        kind=new.kind.value,
+        author=new.author.value,
+        contact_id=new.contact_id,
+        text=new.text,
+        wish=new.wish,
+        made_at=to_time(new.made_s),
     )
+    await connection.execute(row.on_conflict_do_nothing(index_elements=["organisation_id", "id"]))
     return await count_version_up(connection, organisation_id, new.job_id)
 
 

@@ -1,0 +1,112 @@
+"""One reader's stream of updates. Access is decided anew for every update."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from starlette.types import Send
+
+from tracking_server.clock import Clock
+from tracking_server.domain.page_state import Showing
+from tracking_server.push import render, wire
+from tracking_server.push.access import Access, Visitor
+from tracking_server.push.watched import Watched, WatchedJobs
+from tracking_server.store.engine import Unavailable
+
+PING_EVERY_S = 15.0
+SAME_FIX_S = 0.001  # the bus and the store round a fix's time differently
+EVICT_AFTER_S = 15.0  # a reader who takes nothing for so long is let go
+
+
+class Stream:
+    """Sends the present state, then every change of it."""
+
+    def __init__(
+        self,
+        jobs: WatchedJobs,
+        clock: Clock,
+        access: Access,
+        watched: Watched,
+        news: asyncio.Event,
+        visitor: Visitor,
+        send: Send,
+    ) -> None:
+        self._jobs = jobs
+        self._clock = clock
+        self._access = access
+        self._watched = watched
+        self._news = news
+        self._visitor = visitor
+        self._send = send
+        self._said = ""
+        self._shown_s: float | None = None
+        self._version = -1
+        self._open = False
+
+    async def run(self) -> None:
+        """Write until nothing more may come."""
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),
+        ]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        self._open = True
+        await self._write(wire.opening())
+        while await self._tell_if_possible():
+            try:
+                async with asyncio.timeout(PING_EVERY_S):
+                    await self._news.wait()
+            except TimeoutError:
+                await self._write(wire.PING)
+            self._news.clear()
+        await self._write(wire.end(), last=True)
+
+    async def break_off(self) -> None:
+        """End the response, but not what it tells of."""
+        if self._open:
+            await self._write(b"", last=True)
+
+    async def _tell_if_possible(self) -> bool:
+        """While the store is away the page keeps what it shows, with its age; the next comparison brings the rest."""
+        try:
+            return await self._tell()
+        except Unavailable:
+            return True
+
+    async def _tell(self) -> bool:
+        """Send what is new; says whether more may come. What was finished can be undone: only the link's end, and a
+        cancelled visit, are for good."""
+        view = await self._jobs.view(self._watched)
+        if view is None or not await self._still_opens(view.job.version):
+            return False
+        now_s = self._clock.now()
+        page = render.page_of(view, self._visitor.link, now_s)
+        if page.showing is Showing.expired:
+            return False
+        update_id = f"{view.job.version}.{view.technician_version}"
+        said = render.update(view, page, self._visitor, now_s)
+        if said != self._said:
+            self._said = said
+            await self._write(wire.status(said, update_id))
+        if not page.position or view.position is None:
+            self._shown_s = None  # the page took it down: when it may be seen again, it is sent again
+        elif self._shown_s is None or abs(view.position.time_s - self._shown_s) > SAME_FIX_S:
+            self._shown_s = view.position.time_s
+            await self._write(wire.position(view.position, now_s, update_id))
+        return page.showing is not Showing.cancelled
+
+    async def _still_opens(self, version: int) -> bool:
+        """Look at the link again when its job changed: revoking a link counts its job's version up."""
+        if version != self._version:
+            link = await self._access.open(self._visitor.token)
+            if link is None:
+                return False
+            self._visitor, self._version = replace(self._visitor, link=link), version
+        return True
+
+    async def _write(self, data: bytes, *, last: bool = False) -> None:
+        async with asyncio.timeout(EVICT_AFTER_S):
+            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        self._open = not last
