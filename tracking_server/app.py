@@ -25,6 +25,7 @@ from tracking_server.ingest.devices import Devices
 from tracking_server.ingest.routes import RETRY_AFTER_S, FixesEndpoint, pairing_router
 from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
+from tracking_server.notify.callbacks import Callbacks
 from tracking_server.push.customer import CustomerPages
 from tracking_server.push.watched import WatchedJobs
 from tracking_server.settings import Settings
@@ -113,7 +114,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
 
     app = FastAPI(title="Doorstep", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(pairing_router(devices))
-    app.router.routes.extend([*pages.routes(), view_files.route()])
+    app.router.routes.extend([*pages.routes(), view_files.route(), *Callbacks(engine, clock, settings).routes()])
     app.router.routes.append(Route(REGION_PATH, RegionFile(map_file, archive).serve))
 
     @app.exception_handler(Unavailable)

@@ -116,7 +116,7 @@ class Gateway:
                     break
                 writer.write(self._answer(mood))
                 await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()

@@ -122,8 +122,8 @@ async def _prepare(parts: Parts, organisation_id: UUID, message_id: UUID) -> Rea
             return None
         settings = read_settings(owing.settings)
         reason = _why_not(parts, owing, settings, now_s)
-        if reason is None and owing.message.channel is not Channel.webhook:
-            reason, waits = await _why_not_yet(connection, organisation_id, owing, settings, now_s)
+        if reason is None and owing.contact is not None:
+            reason, waits = await _why_not_yet(connection, organisation_id, owing, owing.contact.id, settings, now_s)
         if waits is not None:
             await message_store.note_waiting(connection, organisation_id, message_id, str(waits), tries=owing.tries)
         elif reason is None:
@@ -166,7 +166,12 @@ def _why_no_sms_there(owing: Owing, settings: OrganisationSettings) -> Reason | 
 
 
 async def _why_not_yet(
-    connection: AsyncConnection, organisation_id: UUID, owing: Owing, settings: OrganisationSettings, now_s: float
+    connection: AsyncConnection,
+    organisation_id: UUID,
+    owing: Owing,
+    contact_id: UUID,
+    settings: OrganisationSettings,
+    now_s: float,
 ) -> tuple[Reason | None, Later | None]:
     """What limits and the night say: a reason to skip it, or what it waits for, or neither."""
     message, visit = owing.message, owing.visit
@@ -175,8 +180,8 @@ async def _why_not_yet(
         if message.expires_s is not None and message.expires_s < until_s:
             return Reason.quiet_hours, None
         return None, Later(Reason.quiet_hours.value, until_s - now_s)
-    await message_store.lock_recipient(connection, organisation_id, message)
-    told = await message_store.told_before(connection, organisation_id, message)
+    await message_store.lock_contact(connection, organisation_id, message.job_id, contact_id)
+    told = await message_store.told_before(connection, organisation_id, message, contact_id)
     if message.channel is Channel.sms and told.times >= settings.sms_per_job:
         return Reason.job_limit, None
     apart_s = settings.same_kind_apart_s

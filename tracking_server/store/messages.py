@@ -58,7 +58,7 @@ class Owing:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What this recipient was told of this job before: how often, and when last of the same kind."""
+    """What a contact was told of a job before: how often by a channel, and when last of the same kind by any."""
 
     times: int
     same_kind_s: float | None
@@ -90,7 +90,8 @@ def _select_owing() -> sa.Select[Any]:
         )
         .outerjoin(
             opt_out,
-            (opt_out.c.organisation_id == message.c.organisation_id) & (opt_out.c.recipient == message.c.recipient),
+            (opt_out.c.organisation_id == message.c.organisation_id)
+            & (opt_out.c.recipient == sa.func.lower(message.c.recipient)),
         )
         .outerjoin(
             _corrected,
@@ -189,31 +190,32 @@ def _contact(row: sa.Row[Any], contact_id: UUID | None) -> Contact | None:
     )
 
 
-async def lock_recipient(connection: AsyncConnection, organisation_id: UUID, what: Message) -> None:
-    """One at a time decides what goes to a recipient about a job, until the transaction ends: limits are counted."""
-    key = f"{organisation_id} {what.job_id} {what.recipient}"
+async def lock_contact(connection: AsyncConnection, organisation_id: UUID, job_id: UUID, contact_id: UUID) -> None:
+    """One at a time decides what goes to a contact about a job, until the transaction ends: limits are counted."""
+    key = f"{organisation_id} {job_id} {contact_id}"
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 0))))
 
 
-async def told_before(connection: AsyncConnection, organisation_id: UUID, what: Message) -> Told:
-    """What went to this recipient about this job by this channel, or is just going."""
+async def told_before(connection: AsyncConnection, organisation_id: UUID, what: Message, contact_id: UUID) -> Told:
+    """What went to this contact about this job, or is just going: so much by this channel, and when by any."""
+    by_this = message.c.channel == what.channel.value
+    of_this_kind = message.c.kind == what.kind.value
     row = (
         await connection.execute(
             sa.select(
-                sa.func.count(),
-                sa.func.max(message.c.tried_at).filter(message.c.kind == what.kind.value).label("same_kind_at"),
+                sa.func.count().filter(by_this).label("times"),
+                sa.func.max(message.c.tried_at).filter(of_this_kind).label("same_kind_at"),
             ).where(
                 message.c.organisation_id == organisation_id,
                 message.c.job_id == what.job_id,
-                message.c.channel == what.channel.value,
-                message.c.recipient == what.recipient,
+                message.c.contact_id == contact_id,
                 message.c.id != what.id,
                 message.c.tries > 0,
                 message.c.state.in_((Standing.owed.value, Standing.sent.value)),
             )
         )
     ).one()
-    return Told(row.count, to_seconds(row.same_kind_at))
+    return Told(row.times, to_seconds(row.same_kind_at))
 
 
 async def sms_of_a_day(connection: AsyncConnection, organisation_id: UUID, now_s: float) -> int:
@@ -371,24 +373,37 @@ async def reminders_due(connection: AsyncConnection, now_s: float, most: int) ->
 
 
 async def note_receipt(
-    connection: AsyncConnection, organisation_id: UUID, message_id: UUID, receipt: str, now_s: float, *, failed: bool
+    connection: AsyncConnection,
+    organisation_id: UUID,
+    message_id: UUID,
+    resends: int,
+    receipt: str,
+    now_s: float,
+    *,
+    failed: bool,
 ) -> bool:
-    """What the provider says became of a message it took; says whether that is news of a message sent.
+    """What the provider says became of a message; says whether that is news.
 
-    A message that did not get there has failed after all. The first final word counts: receipts come twice and late.
+    Its word settles a message whose sending ended in the dark, too. The first counts: receipts come twice and late.
     """
     updated = await connection.execute(
         message.update()
         .where(
             message.c.organisation_id == organisation_id,
             message.c.id == message_id,
-            message.c.state == Standing.sent.value,
+            message.c.resends == resends,
+            message.c.state.in_((Standing.owed.value, Standing.sent.value)),
+            message.c.tries > 0,
             message.c.receipt.is_(None),
         )
         .values(
+            state=(Standing.failed if failed else Standing.sent).value,
+            reason=receipt if failed else sa.func.coalesce(message.c.reason, receipt),
+            settled_at=to_time(now_s) if failed else sa.func.coalesce(message.c.settled_at, to_time(now_s)),
             receipt=receipt,
             receipt_at=to_time(now_s),
-            **({"state": Standing.failed.value, "reason": receipt, "settled_at": to_time(now_s)} if failed else {}),
+            waits_for=None,
+            draft=sa.null(),
         )
     )
     return updated.rowcount == 1

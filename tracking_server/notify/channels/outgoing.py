@@ -46,8 +46,8 @@ class Outgoing:
 
     @property
     def reference(self) -> str:
-        """What a provider's receipt gives back."""
-        return f"{self.organisation_id.hex}.{self.message_id.hex}"
+        """What a provider's receipt gives back: whose message, which, and which sending of it."""
+        return f"{self.organisation_id.hex}.{self.message_id.hex}.{self.key.partition('.')[2] or '0'}"
 
 
 class ChannelSends(Protocol):
