@@ -14,6 +14,7 @@ from typing import Any
 
 from tracking_server import region
 
+DEFAULTS = "valhalla.json"
 CACHE_BYTES = 100_000_000
 LARGEST_TOLD = 300  # characters of what a program complained of
 
@@ -27,8 +28,10 @@ def build_roads(extract: Path, roads: Path) -> None:
     with tempfile.TemporaryDirectory(dir=roads.parent, prefix=".roads-") as scratch:
         new = Path(scratch) / "roads"
         new.mkdir()
-        config = new / "valhalla.json"
-        config.write_text(json.dumps(_defaults() | _places(new)))
+        defaults = _defaults()
+        config = Path(scratch) / "build.json"
+        config.write_text(json.dumps(defaults | _places(new)))
+        (new / DEFAULTS).write_text(json.dumps(defaults))
         _run([str(region.ENGINE / "bin" / "valhalla_build_tiles"), "-c", str(config), str(extract)])
         if not any(new.rglob("*.gph")):
             raise CannotBuildRoads(f"{extract} has no roads")
@@ -39,9 +42,11 @@ def build_roads(extract: Path, roads: Path) -> None:
 def write_config(file: Path, port: int, sockets: Path) -> None:
     """For serving the region's roads on this port of the loopback, with the engine's own sockets in a folder of ours:
     two engines that share them answer each other's questions."""
-    config = json.loads((region.ROADS / "valhalla.json").read_text()) | _places(region.ROADS)
+    config = json.loads((region.ROADS / DEFAULTS).read_text()) | _places(region.ROADS)
     for part in ("loki", "thor", "odin", "meili"):
         config[part].setdefault("service", {})["proxy"] = f"ipc://{sockets}/{part}"
+    # Streets that an extract cuts off look like islands to the engine, and it would move stops on them elsewhere.
+    config["loki"]["service_defaults"]["minimum_reachability"] = 0
     config["httpd"]["service"] |= {
         "listen": f"tcp://127.0.0.1:{port}",
         "loopback": f"ipc://{sockets}/loopback",

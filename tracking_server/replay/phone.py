@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from tracking_server.clock import Clock
-from tracking_server.domain.fix import DAY_S, STREAM_DAY_SHIFT
 from tracking_server.replay.uplink import Answer, NotNow, Uplink
-from tracking_server.replay.visit import Item, Visit
+from tracking_server.replay.visit import Item
 
 MOST_PER_BODY = 500
 FIRST_BACKOFF_S = 0.1
@@ -31,16 +30,29 @@ class Phone:
     """Sends what is due, at most one request at a time, and forgets only what was acknowledged."""
 
     def __init__(
-        self, visit: Visit, uplink: Uplink, clock: Clock, tally: Tally, on_acknowledged: Callable[[int], object]
+        self,
+        key: str,
+        stream: int,
+        items: Sequence[Item],
+        uplink: Uplink,
+        clock: Clock,
+        tally: Tally,
+        on_acknowledged: Callable[[int], object],
+        sent_up_to: int = 0,
     ) -> None:
-        self._key = visit.phone_key
-        self._stream = (int(visit.start_s // DAY_S) << STREAM_DAY_SHIFT) | 1
-        self._kept = {item.seq: item for item in visit.items}
-        self._sent_up_to = 0
+        self._key = key
+        self._stream = stream
+        self._kept = {item.seq: item for item in items}
+        self.sent_up_to = sent_up_to
         self._uplink = uplink
         self._clock = clock
         self._tally = tally
         self._on_acknowledged = on_acknowledged
+
+    @property
+    def owed(self) -> list[Item]:
+        """What was sent, and is not acknowledged."""
+        return [item for item in self._kept.values() if item.seq <= self.sent_up_to]
 
     async def drive(self) -> None:
         """Returns when everything was acknowledged."""
@@ -64,8 +76,8 @@ class Phone:
         """The oldest that are due; their order is that of their times."""
         now_s = self._clock.now()
         items = [item for item in islice(self._kept.values(), MOST_PER_BODY) if item.time_s <= now_s]
-        self._tally.sent += sum(item.is_fix and item.seq > self._sent_up_to for item in items)
-        self._sent_up_to = max(self._sent_up_to, items[-1].seq)
+        self._tally.sent += sum(item.is_fix and item.seq > self.sent_up_to for item in items)
+        self.sent_up_to = max(self.sent_up_to, items[-1].seq)
         return items
 
     def _forget(self, answer: Answer) -> None:

@@ -93,7 +93,10 @@ async def _drive(own: Processes, visits: Sequence[Visit], clock: Clock, tally: T
     with _bar(console) as bar:
         fixes = sum(item.is_fix for visit in visits for item in visit.items)
         shown = bar.add_task("fixes acknowledged", total=fixes)
-        phones = [Phone(visit, uplink, clock, tally, lambda n: bar.advance(shown, n)) for visit in visits]
+        phones = [
+            Phone(visit.phone_key, visit.stream, visit.items, uplink, clock, tally, lambda n: bar.advance(shown, n))
+            for visit in visits
+        ]
         driving = asyncio.gather(*(phone.drive() for phone in phones))
         watching = asyncio.create_task(own.watch())
         try:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from tech_app.core.gps.replay import Drive
+from tracking_server.domain.fix import DAY_S, STREAM_DAY_SHIFT
 
 HELD_S = 180.0  # recordings end when the vehicle stands; an arrival needs 90 s of it
 HELD_EVERY_S = 15.0
@@ -34,6 +35,11 @@ class Visit:
     start_s: float
     job_id: UUID
     phone_key: str
+
+    @property
+    def stream(self) -> int:
+        """Begun on the day of the drive."""
+        return stream_of(self.start_s)
 
     @property
     def arrival_s(self) -> float:
@@ -71,6 +77,11 @@ class Visit:
             yield self.start_s + fix.time_s - driven[0].time_s, {"lat": fix.lat, "lon": fix.lon, **said}
         for n in range(1, round(HELD_S / HELD_EVERY_S) + 1):
             yield self._left_s + n * HELD_EVERY_S, {"lat": driven[-1].lat, "lon": driven[-1].lon}
+
+
+def stream_of(start_s: float) -> int:
+    """The number of a stream that a phone begins then, as its first of that day."""
+    return (int(start_s // DAY_S) << STREAM_DAY_SHIFT) | 1
 
 
 def arrival_s(drive: Drive, start_s: float) -> float:

@@ -17,6 +17,7 @@ LonLat = tuple[float, float]
 ANSWER_WITHIN_S = 5.0
 CONNECT_WITHIN_S = 1.0
 MOST_PAIRS = 2_500  # of one matrix, where the engine's own limit lies unless it is configured otherwise
+BESIDE_ROAD_M = 300  # a stop farther from every road is none; left alone, the engine looks for one 35 km around
 SHAPE_DIGITS = 6  # decimals of a degree in a shape
 
 
@@ -112,6 +113,15 @@ class RoadEngine:
                 raise RoadEngineAway(f"the road engine's answer has no matrix: {error!r}") from error
         return Matrix(tuple(durations), tuple(lengths))
 
+    async def nearest(self, places: Sequence[LonLat], costing: Costing = Costing.auto) -> tuple[LonLat | None, ...]:
+        """The nearest place on a road to each; None where there is none. Raises `RoadEngineAway`."""
+        question = {"locations": [_place(place) for place in places], "costing": costing.value, "verbose": False}
+        answer = await self._ask("/locate", question)
+        try:
+            return tuple(_on_road(found) for found in answer)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RoadEngineAway(f"the road engine's answer has no places: {error!r}") from error
+
     async def answers(self) -> bool:
         """Whether the engine is there."""
         try:
@@ -119,13 +129,13 @@ class RoadEngine:
         except httpx.HTTPError:
             return False
 
-    async def _ask(self, path: str, question: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, path: str, question: dict[str, Any]) -> Any:
         try:
             response = await self._client.post(path, json=question)
             answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise RoadEngineAway(f"the road engine does not answer: {error!r}") from error
-        if response.is_success and isinstance(answer, dict):
+        if response.is_success:
             return answer
         told = answer.get("error", "") if isinstance(answer, dict) else ""
         if response.is_client_error and told:
@@ -153,7 +163,12 @@ def decode_shape(encoded: str) -> list[LonLat]:
 
 
 def _place(stop: LonLat) -> dict[str, float]:
-    return {"lon": stop[0], "lat": stop[1]}
+    return {"lon": stop[0], "lat": stop[1], "search_cutoff": BESIDE_ROAD_M}
+
+
+def _on_road(found: dict[str, Any]) -> LonLat | None:
+    edges = found["edges"] or []
+    return (float(edges[0]["correlated_lon"]), float(edges[0]["correlated_lat"])) if edges else None
 
 
 def _numbers(row: Sequence[float | None], unit: float) -> tuple[float | None, ...]:
