@@ -20,7 +20,14 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from tracking_server import embedded
 from tracking_server.basemap.archive import NotABasemap
 from tracking_server.dispatch import jobs as dispatch
-from tracking_server.firm_commands import jobs_app, links_app, organisations_app, technicians_app
+from tracking_server.firm_commands import (
+    first_owner_url,
+    jobs_app,
+    links_app,
+    organisations_app,
+    setup_token,
+    technicians_app,
+)
 from tracking_server.installation import Json, UserError, console, installation, migrate_embedded, owner_url, show
 from tracking_server.logs import configure_logs
 from tracking_server.outcome import Outdated
@@ -34,6 +41,7 @@ app.add_typer(organisations_app, name="organisations")
 app.add_typer(technicians_app, name="technicians")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(links_app, name="links")
+app.command("setup-token")(setup_token)
 
 
 @app.command()
@@ -56,8 +64,10 @@ def serve(
     with installation(**options) as settings, listen(settings.host, settings.port) as listening:
         migrate_embedded(settings)
         check_or_refuse(settings)
+        first = first_owner_url(settings)
         configure_logs()
-        run(create_app(settings), listening, f"serving on {settings.public_url} (Ctrl-C stops)")
+        greeting = f"serving on {settings.public_url} (Ctrl-C stops)"
+        run(create_app(settings), listening, f"{greeting}\nthe first owner begins at {first}" if first else greeting)
 
 
 @app.command()

@@ -20,6 +20,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tracking_server import words
 from tracking_server.basemap.archive import RegionFile, read_archive
 from tracking_server.basemap.view import REGION_PATH, basemap_of
+from tracking_server.accounts.gate import Gate
+from tracking_server.accounts.pages import AccountPages
+from tracking_server.accounts.people import People
+from tracking_server.accounts.tries import Tries
 from tracking_server.clock import Clock, clock_from
 from tracking_server.ingest.devices import Devices
 from tracking_server.ingest.routes import RETRY_AFTER_S, FixesEndpoint, pairing_router
@@ -93,6 +97,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
         basemap=basemap_of(archive, settings.tile_url, settings.tile_attribution),
     )
 
+    gate = Gate(People(engine, Tries(settings.redis_url), clock), settings.public_url)
+
     running: list[asyncio.Task[None]] = []
 
     @asynccontextmanager
@@ -116,6 +122,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     app.include_router(pairing_router(devices))
     app.router.routes.extend([*pages.routes(), view_files.route(), *Callbacks(engine, clock, settings).routes()])
     app.router.routes.append(Route(REGION_PATH, RegionFile(map_file, archive).serve))
+    app.router.routes.extend(AccountPages(gate, settings.public_url).routes())
 
     @app.exception_handler(Unavailable)
     async def unavailable(_: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tracking_server import links, tokens, words
+from tracking_server.accounts import people as accounts
 from tracking_server.clock import clock_from
 from tracking_server.dispatch import jobs as dispatch
 from tracking_server.domain.geofence import Geofence
@@ -135,6 +136,48 @@ def create_organisation(
             )
 
     show_one({"id": with_every_organisation(do), "name": name}, as_json)
+
+
+def setup_token(
+    organisation: Organisation = None,
+    new: Annotated[bool, typer.Option("--new", help="For a firm that does not exist yet.")] = False,
+    as_json: Json = False,
+) -> None:
+    """A link that makes the first owner, once, within a day: of the only firm, of one of several, or of a new one."""
+
+    async def do(engine: AsyncEngine, now_s: float) -> str:
+        async with watching(engine) as connection:
+            exists = bool(await people.organisation_ids(connection))
+        none = new or (organisation is None and not exists)
+        organisation_id = None if none else await only_organisation(engine, organisation)
+        return await accounts.mint_setup_token(engine, organisation_id, now_s)
+
+    show_one({"link": setup_url(with_every_organisation(do), Settings().public_url)}, as_json)
+
+
+def first_owner_url(settings: Settings) -> str | None:
+    """Where the first owner is made, None when there is staff already, or it is not known of which firm."""
+
+    async def mint() -> str | None:
+        engine = create_engine(settings.database_url, pool_size=1)
+        try:
+            if await accounts.anybody(engine):
+                return None
+            async with watching(engine) as connection:
+                ids = await people.organisation_ids(connection)
+            if len(ids) > 1:
+                return None
+            return await accounts.mint_setup_token(engine, ids[0] if ids else None, clock_from(settings.clock).now())
+        finally:
+            await engine.dispose()
+
+    token = asyncio.run(mint())
+    return None if token is None else setup_url(token, settings.public_url)
+
+
+def setup_url(token: str, public_url: str) -> str:
+    """Where the first owner is made."""
+    return f"{public_url}/board/setup/{token}"
 
 
 @organisations_app.command("show")

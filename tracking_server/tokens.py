@@ -22,6 +22,9 @@ class Purpose(StrEnum):
     device = "device"
     link = "link"
     pairing = "pairing"
+    session = "session"
+    invite = "invite"
+    setup = "setup"
 
 
 def mint(organisation_id: UUID, purpose: Purpose) -> tuple[str, bytes]:
@@ -41,6 +44,12 @@ def parse(token: str, purpose: Purpose) -> tuple[UUID, bytes] | None:
     except ValueError:
         return None
     return organisation_id, digest(secret, purpose)
+
+
+def mint_bare(purpose: Purpose) -> tuple[str, bytes]:
+    """A token that names no organisation, and the hash to keep: there may be none yet."""
+    secret = secrets.token_urlsafe(SECRET_BYTES)
+    return secret, digest(secret, purpose)
 
 
 def mint_code() -> tuple[str, bytes]:

@@ -1,6 +1,7 @@
-"""Everything a customer reads, in their language: gettext catalogues, and Babel for times and numbers.
+"""Everything people read, in their language: gettext catalogues, and Babel for times and numbers.
 
-The catalogues are `customer_view/locale/<language>/LC_MESSAGES/doorstep.po`, compiled in memory at start.
+The catalogues are `customer_view/locale/<language>/LC_MESSAGES/doorstep.po` for customers and `board.po` for staff,
+compiled in memory at start.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ Q_VALUE = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)", re.IGNORECASE)
 
 
 @cache
-def catalogue(language: str) -> gettext.GNUTranslations:
-    """The texts of one of `LANGUAGES`."""
-    path = VIEW / "locale" / language / "LC_MESSAGES" / "doorstep.po"
+def catalogue(language: str, domain: str = "doorstep") -> gettext.GNUTranslations:
+    """The texts of one of `LANGUAGES`: `doorstep`, what customers read, or `board`, what staff read."""
+    path = VIEW / "locale" / language / "LC_MESSAGES" / f"{domain}.po"
     compiled = io.BytesIO()
     with path.open("rb") as file:
         write_mo(compiled, read_po(file, locale=language))

@@ -21,6 +21,7 @@ from tracking_server.notify.texts import Letter, letter
 from tracking_server.store.messages import Visit
 from tracking_server.words import first_name
 
+DOMAINS = ("doorstep", "board")
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 NOW_S = 1_800_000_000.0  # Friday, January 15, 2027, 8:00 in Lisbon
 LINK = "https://doorstep.example/t/token"
@@ -62,45 +63,54 @@ KINDS: list[tuple[MessageKind, State | None]] = [
 
 
 @cache
-def used() -> dict[str, str | None]:
-    """Every text that the templates and the service name, with its plural."""
+def used(domain: str) -> dict[str, str | None]:
+    """Every text that a domain's templates and code name, with its plural."""
     found: dict[str, str | None] = {}
-    sources = [(words.VIEW, "*.html", "jinja2"), (words.VIEW.parent / "tracking_server", "**.py", "python")]
-    for folder, files, method in sources:
+    service = words.VIEW.parent / "tracking_server"
+    staffs = [service / "accounts", service / "dispatch" / "board"]
+    sources = {
+        "doorstep": [(words.VIEW, "*.html", "jinja2"), (service, "**.py", "python")],
+        "board": [(folder, *method) for folder in staffs for method in (("*.html", "jinja2"), ("*.py", "python"))],
+    }
+    for folder, files, method in sources[domain]:
         extracted = extract_from_dir(
             folder, [(files, method)], directory_filter=lambda path: "node_modules" not in str(path)
         )
-        for _, _, text, _, _ in extracted:
+        for file, _, text, _, _ in extracted:
+            if domain == "doorstep" and any((folder / file).is_relative_to(own) for own in staffs):
+                continue
             singular, plural = text if isinstance(text, tuple) else (text, None)
             found[singular] = plural
     return found
 
 
 @cache
-def catalogue(language: str) -> Catalog:
-    with (words.VIEW / "locale" / language / "LC_MESSAGES" / "doorstep.po").open("rb") as file:
+def catalogue(language: str, domain: str = "doorstep") -> Catalog:
+    with (words.VIEW / "locale" / language / "LC_MESSAGES" / f"{domain}.po").open("rb") as file:
         return read_po(file, locale=language, abort_invalid=True)
 
 
+@pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("language", words.LANGUAGES)
-def test_the_catalogue_has_what_is_used_and_nothing_else(language: str) -> None:
+def test_the_catalogue_has_what_is_used_and_nothing_else(language: str, domain: str) -> None:
     """What a fresh extraction finds is what the catalogue holds, plurals and all."""
-    ids = [message.id for message in catalogue(language) if message.id]
+    ids = [message.id for message in catalogue(language, domain) if message.id]
     kept = dict((text, None) if isinstance(text, str) else text for text in ids)
-    assert kept == used()
-    assert not [message.id for message in catalogue(language) if message.fuzzy and message.id]
+    assert kept == used(domain)
+    assert not [message.id for message in catalogue(language, domain) if message.fuzzy and message.id]
 
 
+@pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("language", words.LANGUAGES)
-def test_each_text_is_translated_whole(language: str) -> None:
+def test_each_text_is_translated_whole(language: str, domain: str) -> None:
     """No text is empty outside of English, no plural form is missing, and placeholders are the original's."""
-    for message in catalogue(language):
+    for message in catalogue(language, domain):
         if not message.id:
             continue
         originals = [message.id] if isinstance(message.id, str) else list(message.id)
         texts = [message.string] if isinstance(message.string, str) else list(message.string)
         if len(originals) == 2:
-            assert len(texts) == catalogue(language).num_plurals, message.id
+            assert len(texts) == catalogue(language, domain).num_plurals, message.id
         wanted = {name for text in originals for name in PLACEHOLDER.findall(text)}
         for text in texts:
             if language == "en" and len(originals) == 1:
@@ -112,9 +122,14 @@ def test_each_text_is_translated_whole(language: str) -> None:
             assert "%" not in PLACEHOLDER.sub("", text), text
 
 
-def test_plural_rules_are_the_language_s_own() -> None:
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_plural_rules_are_the_language_s_own(domain: str) -> None:
     """As many forms as CLDR knows: one in Thai, six in Arabic."""
-    assert {language: catalogue(language).num_plurals for language in words.LANGUAGES} == {"en": 2, "th": 1, "ar": 6}
+    assert {language: catalogue(language, domain).num_plurals for language in words.LANGUAGES} == {
+        "en": 2,
+        "th": 1,
+        "ar": 6,
+    }
 
 
 @pytest.mark.parametrize("language", words.LANGUAGES)

@@ -89,6 +89,7 @@ def test_ctrl_c_ends_the_service_quietly(environment: None) -> None:
     with subprocess.Popen(command, cwd=CLONE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == f"serving on http://127.0.0.1:{port} (Ctrl-C stops)\n"
+        assert process.stderr.readline().startswith(f"the first owner begins at http://127.0.0.1:{port}/board/setup/")
         process.send_signal(signal.SIGINT)
         assert process.wait(5) == 0
         assert process.stderr.read() == ""
@@ -137,6 +138,16 @@ def test_bad_options_and_settings_are_named(run: Run) -> None:
         assert done.returncode
         assert said in done.stderr
         assert "Traceback" not in done.stderr
+
+
+async def test_a_setup_token_is_for_one_firm(run: Run, firm: Firm) -> None:
+    """The only one, or one of several that is named, or a new one."""
+    done = run("setup-token", public_url="https://doorstep.example.org")
+    assert done.stdout.startswith("link: https://doorstep.example.org/board/setup/")
+    await Firm.create(firm.engine, firm.now_s, "Another firm")
+    assert "say which of the 2 organisations" in run("setup-token").stderr
+    for option in (("--organisation", str(firm.organisation_id)), ("--new",)):
+        assert run("setup-token", *option).returncode == 0
 
 
 async def test_a_lost_phone_and_a_link_are_revoked(run: Run, firm: Firm) -> None:

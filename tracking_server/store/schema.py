@@ -379,3 +379,61 @@ quarantine = Table(
     Column("reason", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
+
+staff = Table(
+    "staff",
+    metadata,
+    _organisation(),
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    _time("created_at", nullable=False),
+    _time("disabled_at"),
+)
+
+session = Table(
+    "session",
+    metadata,
+    _organisation(),
+    Column("id", Uuid, primary_key=True),
+    Column("staff_id", Uuid, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False),
+    _time("begun_at", nullable=False),
+    _time("seen_at", nullable=False),
+    _time("ended_at"),
+)
+
+invite = Table(
+    "invite",
+    metadata,
+    _organisation(),
+    Column("id", Uuid, primary_key=True),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    _time("made_at", nullable=False),
+    _time("expires_at", nullable=False),
+    _time("used_at"),
+)
+
+setup_token = Table(
+    "setup_token",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("organisation_id", Uuid),
+    _time("made_at", nullable=False),
+    _time("expires_at", nullable=False),
+    _time("used_at"),
+)
+
+handled = Table(
+    "handled",
+    metadata,
+    _organisation(),
+    Column("subject_id", Uuid, primary_key=True),
+    Column("staff_id", Uuid, nullable=False),
+    _time("at", nullable=False),
+)

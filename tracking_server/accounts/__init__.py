@@ -1,0 +1,1 @@
+"""Staff: the first owner, invites, sign-in, sessions, and who may do what."""

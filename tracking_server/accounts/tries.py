@@ -1,0 +1,81 @@
+"""How often a password may be tried: counted in Redis for all processes, and in this one while Redis is away."""
+
+from __future__ import annotations
+
+import ipaddress
+from hashlib import sha256
+
+import structlog
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from redis.asyncio import BlockingConnectionPool
+from redis.exceptions import RedisError
+
+from tracking_server.live import names
+
+log = structlog.get_logger()
+WITHIN_MIN = 15
+FROM_ONE_ADDRESS = 10  # tries for one account
+FOR_ONE_ACCOUNT = 100  # from wherever: many addresses guess no faster, and its owner is not locked out by one of them
+BY_ONE_ADDRESS = 100  # for whatever account: an office shares an address in the morning
+CODES_BY_ONE_ADDRESS = 20  # one-time tokens of 256 bits: nobody guesses them, but nobody needs to try often
+
+PAIR = RateLimitItemPerMinute(FROM_ONE_ADDRESS, WITHIN_MIN, namespace=names.TRIES)
+ACCOUNT = RateLimitItemPerMinute(FOR_ONE_ACCOUNT, WITHIN_MIN, namespace=names.TRIES)
+ADDRESS = RateLimitItemPerMinute(BY_ONE_ADDRESS, WITHIN_MIN, namespace=names.TRIES)
+CODES = RateLimitItemPerMinute(CODES_BY_ONE_ADDRESS, WITHIN_MIN, namespace=names.TRIES)
+
+
+class Tries:
+    """Counts tries before the password is looked at, so that many at once are no way around."""
+
+    def __init__(self, redis_url: str) -> None:
+        pool = BlockingConnectionPool.from_url(redis_url, max_connections=4, socket_connect_timeout=1, socket_timeout=1)
+        # The pool says where to connect; many tries at once wait for it instead of being counted elsewhere.
+        redis = RedisStorage("async+redis://", implementation="redispy", connection_pool=pool)  # type: ignore[arg-type]
+        self._shared = MovingWindowRateLimiter(redis)
+        self._own = MovingWindowRateLimiter(MemoryStorage())
+
+    async def sign_in(self, email: str, address: str) -> bool:
+        """Count one try; says whether it may be made."""
+        account, place = _short(email), _network(address)
+        return (
+            await self._hit(PAIR, account, place)
+            and await self._hit(ACCOUNT, account)
+            and await self._hit(ADDRESS, place)
+        )
+
+    async def signed_in(self, email: str, address: str) -> None:
+        """It was the right one: its mistakes from here are forgotten."""
+        try:
+            await self._shared.clear(PAIR, _short(email), _network(address))
+        except (RedisError, OSError):
+            await self._own.clear(PAIR, _short(email), _network(address))
+
+    async def code(self, address: str) -> bool:
+        """Count one look at a set-up or invite token; says whether it may be had."""
+        return await self._hit(CODES, "code", _network(address))
+
+    async def _hit(self, item: RateLimitItemPerMinute, *of: str) -> bool:
+        try:
+            return await self._shared.hit(item, *of)
+        except (RedisError, OSError) as error:
+            log.warning("tries_counted_alone", error=type(error).__name__)
+            return await self._own.hit(item, *of)
+
+
+def _short(email: str) -> str:
+    """Redis keeps no addresses of people."""
+    return sha256(email.encode()).hexdigest()[:32]
+
+
+def _network(address: str) -> str:
+    """One household has a whole /64 of IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if parsed.version == 4:
+        return str(parsed)
+    return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)

@@ -1,0 +1,113 @@
+"""Staff with their sessions, the one-time tokens that make them, and what of the inbox was handled."""
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+TABLES = """
+CREATE TABLE staff (
+  organisation_id uuid NOT NULL REFERENCES organisation (id) ON DELETE CASCADE,
+  id uuid NOT NULL,
+  email text NOT NULL,
+  name text NOT NULL,
+  role text NOT NULL CHECK (role IN ('owner', 'dispatcher', 'viewer')),
+  language text NOT NULL,
+  password_hash text NOT NULL,
+  created_at timestamptz NOT NULL,
+  disabled_at timestamptz,
+  PRIMARY KEY (organisation_id, id),
+  UNIQUE (organisation_id, email)
+);
+CREATE INDEX staff_by_email ON staff (email);
+
+-- seen_at is written every few minutes, not at every request.
+CREATE TABLE session (
+  organisation_id uuid NOT NULL,
+  id uuid NOT NULL,
+  staff_id uuid NOT NULL,
+  token_hash bytea NOT NULL,
+  begun_at timestamptz NOT NULL,
+  seen_at timestamptz NOT NULL,
+  ended_at timestamptz,
+  PRIMARY KEY (organisation_id, id),
+  UNIQUE (organisation_id, token_hash),
+  FOREIGN KEY (organisation_id, staff_id) REFERENCES staff ON DELETE CASCADE
+);
+CREATE INDEX session_by_staff ON session (organisation_id, staff_id);
+
+CREATE TABLE invite (
+  organisation_id uuid NOT NULL REFERENCES organisation (id) ON DELETE CASCADE,
+  id uuid NOT NULL,
+  token_hash bytea NOT NULL,
+  email text NOT NULL,
+  role text NOT NULL CHECK (role IN ('owner', 'dispatcher', 'viewer')),
+  made_at timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL,
+  used_at timestamptz,
+  PRIMARY KEY (organisation_id, id),
+  UNIQUE (organisation_id, token_hash)
+);
+
+-- The one way to the first owner. No organisation: the token makes a new one.
+CREATE TABLE setup_token (
+  token_hash bytea PRIMARY KEY,
+  organisation_id uuid REFERENCES organisation (id) ON DELETE CASCADE,
+  made_at timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL,
+  used_at timestamptz
+);
+
+-- What somebody of the staff has dealt with: a note, a failed message.
+CREATE TABLE handled (
+  organisation_id uuid NOT NULL REFERENCES organisation (id) ON DELETE CASCADE,
+  subject_id uuid NOT NULL,
+  staff_id uuid NOT NULL,
+  at timestamptz NOT NULL,
+  PRIMARY KEY (organisation_id, subject_id),
+  FOREIGN KEY (organisation_id, staff_id) REFERENCES staff ON DELETE CASCADE
+);
+
+-- The board asks for one day at a time, and for what is left over from earlier ones.
+CREATE INDEX promise_by_time ON promise (organisation_id, latest);
+CREATE INDEX job_ended ON job (organisation_id, ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX job_not_ended ON job (organisation_id) WHERE state NOT IN ('completed', 'cancelled', 'no_access');
+CREATE INDEX message_failed ON message (organisation_id, settled_at) WHERE state = 'failed';
+"""
+
+ISOLATED = ("staff", "session", "invite", "handled")
+
+PRESENTED = """
+-- Whoever presents an e-mail address may see its rows: signing in starts before any organisation is known.
+CREATE POLICY presented ON staff FOR SELECT TO doorstep_app
+  USING (email = NULLIF(current_setting('app.email', true), ''));
+-- So does the first set-up; a token is seen and used by those only who can present it.
+CREATE POLICY presented ON setup_token TO doorstep_app, CURRENT_USER
+  USING (token_hash = decode(NULLIF(current_setting('app.setup_token', true), ''), 'hex'));
+GRANT SELECT, INSERT, UPDATE ON setup_token TO doorstep_app;
+
+-- Whether there is anybody who can sign in at all.
+CREATE POLICY watch_looks ON staff FOR SELECT TO doorstep_watch USING (true);
+GRANT SELECT (organisation_id, id) ON staff TO doorstep_watch;
+"""
+
+
+def upgrade() -> None:
+    op.execute(TABLES)
+    for table in (*ISOLATED, "setup_token"):
+        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    for table in ISOLATED:
+        op.execute(
+            f"CREATE POLICY own_organisation ON {table} TO doorstep_app, CURRENT_USER "
+            f"USING (organisation_id = (SELECT current_organisation()))"
+        )
+        op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO doorstep_app")
+    op.execute(PRESENTED)
+
+
+def downgrade() -> None:
+    op.execute("DROP INDEX promise_by_time, job_ended, job_not_ended, message_failed")
+    op.execute("DROP TABLE handled, setup_token, invite, session, staff")
