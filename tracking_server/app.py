@@ -25,6 +25,8 @@ from tracking_server.accounts.pages import AccountPages
 from tracking_server.accounts.people import People
 from tracking_server.accounts.tries import Tries
 from tracking_server.clock import Clock, clock_from
+from tracking_server.dispatch.board.actions import Actions
+from tracking_server.dispatch.board.pages import BoardPages
 from tracking_server.ingest.devices import Devices
 from tracking_server.ingest.routes import RETRY_AFTER_S, FixesEndpoint, pairing_router
 from tracking_server.journey import Journey
@@ -98,6 +100,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     )
 
     gate = Gate(People(engine, Tries(settings.redis_url), clock), settings.public_url)
+    board = BoardPages(gate, engine, Actions(engine, bus, clock), clock, settings.public_url)
 
     running: list[asyncio.Task[None]] = []
 
@@ -122,7 +125,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     app.include_router(pairing_router(devices))
     app.router.routes.extend([*pages.routes(), view_files.route(), *Callbacks(engine, clock, settings).routes()])
     app.router.routes.append(Route(REGION_PATH, RegionFile(map_file, archive).serve))
-    app.router.routes.extend(AccountPages(gate, settings.public_url).routes())
+    app.router.routes.extend([*AccountPages(gate, settings.public_url).routes(), *board.routes()])
 
     @app.exception_handler(Unavailable)
     async def unavailable(_: Request, error: Exception) -> Response:

@@ -99,6 +99,11 @@ def day(seconds: float, time_zone: str, language: str) -> str:
     return format_date(datetime.fromtimestamp(seconds, ZoneInfo(time_zone)), "full", locale=language)
 
 
+def short_day(seconds: float, time_zone: str, language: str) -> str:
+    """A day in little room: Sun, Nov 22."""
+    return format_skeleton("MMMEd", datetime.fromtimestamp(seconds, ZoneInfo(time_zone)), locale=language)
+
+
 def same_day(seconds: float, other_s: float, time_zone: str) -> bool:
     """Whether two moments have the same date there."""
     zone = ZoneInfo(time_zone)

@@ -75,12 +75,14 @@ async def assign_job(
     technician_id: UUID,
     *,
     stop_number: int | None = None,
+    seen_assignment: int | None = None,
     actor: str,
     now_s: float,
 ) -> list[JobChanged]:
     """Give a job to a technician, as their last stop unless `stop_number` says otherwise; returns what to publish.
 
-    Raises `NotFound`, or `NotPossible` when the work has begun or is over.
+    Raises `NotFound`, or `NotPossible` when the work has begun or is over, `Outdated` when somebody was faster: the job
+    was assigned since the caller saw its `seen_assignment`.
     """
     job = await job_store.read_job(connection, organisation_id, job_id)
     if job is None:
@@ -91,7 +93,11 @@ async def assign_job(
         raise NotFound(f"there is no technician {technician_id}")
     stops = await job_store.read_stops(connection, organisation_id, concerned, now_s)
     job = await job_store.read_job(connection, organisation_id, job_id)
-    if job is None or (job.technician_id or technician_id) not in concerned:
+    if (
+        job is None
+        or (job.technician_id or technician_id) not in concerned
+        or seen_assignment not in (None, job.assignment)
+    ):
         raise outcome.Outdated(f"job {job_id} was assigned by somebody else just now")
     all_stops = [stop for own in stops.values() for stop in own]
     assessment = assign(job, all_stops, technician_id, stop_number, now_s)

@@ -98,6 +98,26 @@ def pass_time(checkpoint: Checkpoint, jobs: Collection[Job], fixes: Sequence[Fix
     return _finish(assessment, jobs, now_s, shift_changed=False)
 
 
+def decide(
+    checkpoint: Checkpoint, jobs: Collection[Job], job_id: UUID, event: Event, now_s: float
+) -> Assessment | None:
+    """A dispatcher's word on one of a technician's jobs: cancelled, or its last step taken back.
+
+    None when the job's state does not allow it. Who has no technician yet comes alone, with an empty checkpoint.
+    """
+    assessment = Assessment(checkpoint, {job.id: job for job in jobs})
+    job = assessment.jobs[job_id]
+    after = advance(job, event)
+    if after is None:
+        return None
+    if after.state is State.en_route:
+        _leave_other_drive(assessment, job, event)
+    assessment.happen(job, event)
+    if event.kind is EventKind.undone and job.state is State.arrived:
+        assessment.remember(job, geofence.undo(assessment.presence(job) or Presence()))
+    return _finish(assessment, jobs, now_s, shift_changed=False)
+
+
 def _judge_places(assessment: Assessment, fixes: Sequence[Fix]) -> None:
     judged = assessment.checkpoint.judged
     fresh = [fix for fix in fixes if judged is None or fix.time_s > judged.time_s]

@@ -20,7 +20,8 @@ from tracking_server.store.engine import to_seconds, to_time
 from tracking_server.store.schema import audit, contact, event, geofence, job, organisation, promise
 
 
-def _select_jobs() -> sa.Select[Any]:
+def select_jobs() -> sa.Select[Any]:
+    """Jobs with their geofences and promises, in rows that `job_of` reads."""
     return (
         sa.select(job, geofence.c.centre, geofence.c.radius_m, geofence.c.boundary, geofence.c.entrance,
                   promise.c.earliest, promise.c.latest)
@@ -40,7 +41,7 @@ async def read_stops(
     """The open and just ended jobs of technicians, in their order."""
     stops: dict[UUID, list[Job]] = {technician_id: [] for technician_id in technician_ids}
     rows = await connection.execute(
-        _select_jobs()
+        select_jobs()
         .where(
             job.c.organisation_id == organisation_id,
             job.c.technician_id.in_(list(stops)),
@@ -49,19 +50,20 @@ async def read_stops(
         .order_by(job.c.stop_number, job.c.id)
     )
     for row in rows:
-        stops[row.technician_id].append(_job(row))
+        stops[row.technician_id].append(job_of(row))
     return stops
 
 
 async def read_job(connection: AsyncConnection, organisation_id: UUID, job_id: UUID) -> Job | None:
     """One job, None when the organisation has none of this id."""
     row = (
-        await connection.execute(_select_jobs().where(job.c.organisation_id == organisation_id, job.c.id == job_id))
+        await connection.execute(select_jobs().where(job.c.organisation_id == organisation_id, job.c.id == job_id))
     ).one_or_none()
-    return None if row is None else _job(row)
+    return None if row is None else job_of(row)
 
 
-def _job(row: sa.Row[Any]) -> Job:
+def job_of(row: sa.Row[Any]) -> Job:
+    """The job in a row of `select_jobs`."""
     return Job(
         id=row.id,
         state=State(row.state),

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from tracking_server.store.isolation import isolate
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -77,8 +79,6 @@ CREATE INDEX job_not_ended ON job (organisation_id) WHERE state NOT IN ('complet
 CREATE INDEX message_failed ON message (organisation_id, settled_at) WHERE state = 'failed';
 """
 
-ISOLATED = ("staff", "session", "invite", "handled")
-
 PRESENTED = """
 -- Whoever presents an e-mail address may see its rows: signing in starts before any organisation is known.
 CREATE POLICY presented ON staff FOR SELECT TO doorstep_app
@@ -96,15 +96,10 @@ GRANT SELECT (organisation_id, id) ON staff TO doorstep_watch;
 
 def upgrade() -> None:
     op.execute(TABLES)
-    for table in (*ISOLATED, "setup_token"):
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-    for table in ISOLATED:
-        op.execute(
-            f"CREATE POLICY own_organisation ON {table} TO doorstep_app, CURRENT_USER "
-            f"USING (organisation_id = (SELECT current_organisation()))"
-        )
-        op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO doorstep_app")
+    for table in ("staff", "session", "invite", "handled"):
+        isolate(table)
+    op.execute("ALTER TABLE setup_token ENABLE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE setup_token FORCE ROW LEVEL SECURITY")
     op.execute(PRESENTED)
 
 

@@ -1,0 +1,249 @@
+"""The dispatcher's board over HTTP, without script."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.support.clocks import SetClock
+from tests.support.firm import Firm, Phone
+from tests.support.rows import events, job_row, rows
+from tests.support.staff import Browser, begin_session, hire, words_of
+from tracking_server.app import create_app
+from tracking_server.domain.events import TapKind
+from tracking_server.domain.note import Author, Note, NoteKind
+from tracking_server.domain.role import Role
+from tracking_server.embedded import Installation
+from tracking_server.journey import Journey
+from tracking_server.settings import Settings
+from tracking_server.store.engine import transaction
+from tracking_server.store.notes import insert_note
+from tracking_server.store.schema import message
+
+
+@dataclass
+class Office:
+    """A firm with somebody at its board."""
+
+    firm: Firm
+    browser: Browser
+    staff_id: UUID
+
+
+@pytest.fixture
+async def office(
+    servers: Installation, database: str, firm: Firm, clock: SetClock, engine: AsyncEngine
+) -> AsyncIterator[Office]:
+    settings = Settings(
+        database_url=servers.app_url(database), redis_url=servers.redis_url, public_url="http://doorstep.test"
+    )
+    transport = httpx.ASGITransport(create_app(settings, clock), client=("10.1.1.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://doorstep.test") as client:
+        browser = Browser(client)
+        staff = await hire(firm)
+        browser.wear(await begin_session(engine, staff, clock.now_s))
+        yield Office(firm, browser, staff.id)
+
+
+async def at_work(journey: Journey, clock: SetClock, phone: Phone, north_m: float, age_s: float = 10.0) -> None:
+    """On shift, and seen so far north of the door so long ago."""
+    start = phone.tap(clock.now_s - 3000, TapKind.shift_start)
+    fix = phone.fix(clock.now_s - age_s, north_m, accuracy_m=8.0, battery_pct=9.0)
+    await journey.accept(phone.delivery(clock.now_s, [fix], [start]))
+
+
+async def test_the_nearest_technician_comes_first(office: Office, journey: Journey, clock: SetClock) -> None:
+    """With metres and the age of the fix; an old fix is no distance, and stands last."""
+    near, far, old = [await office.firm.phone(name) for name in ("Ana Near", "Rui Far", "Eva Old")]
+    await office.firm.phone("Zoe Off")
+    await at_work(journey, clock, far, 4200.0)
+    await at_work(journey, clock, near, 850.0, 12.0)
+    await at_work(journey, clock, old, 100.0, 600.0)
+    job_id = await office.firm.job()
+    page = await office.browser.get(f"/board?job={job_id}")
+    assert re.findall(r'<option value="[^"]+">(.*?)</option>', page.text) == [
+        "Ana Near · 850 m · 12 s ago · free",
+        "Rui Far · 4.2 km · 10 s ago · free",
+        "Eva Old · no fresh position · free",
+        "Zoe Off · no fresh position · off shift",
+    ]
+
+
+async def test_a_job_en_route_is_reassigned(office: Office, journey: Journey, clock: SetClock) -> None:
+    """By a form, in one step, with who did it in the audit."""
+    first, second = await office.firm.phone("Ana Sousa"), await office.firm.phone("Rui Costa")
+    job_id = await office.firm.job(first.device.technician_id)
+    taps = [first.tap(clock.now_s + 1, TapKind.shift_start), first.tap(clock.now_s + 2, TapKind.en_route, job_id)]
+    clock.now_s += 10
+    await journey.accept(first.delivery(clock.now_s, taps=taps))
+    page = await office.browser.get(f"/board?job={job_id}")
+    assert "On the way" in page.text
+    assert "Ana Sousa" in page.text
+    answer = await office.browser.post(
+        f"/board/jobs/{job_id}/assign", technician=str(second.device.technician_id), assignment="1"
+    )
+    assert answer.status_code == 303
+    job = await job_row(office.firm, job_id)
+    assert (job.state, job.technician_id) == ("assigned", second.device.technician_id)
+    audit = [row for row in await rows(office.firm, "audit") if row.action == "reassigned"]
+    assert [row.actor for row in audit] == [f"staff:{office.staff_id}"]
+
+
+async def test_a_late_click_is_told_who_was_faster(office: Office) -> None:
+    """409 with the present state, and nothing changed; the same holds for work that has begun."""
+    first, second = await office.firm.phone("Ana Sousa"), await office.firm.phone("Rui Costa")
+    job_id = await office.firm.job()
+    path = f"/board/jobs/{job_id}/assign"
+    won = await office.browser.post(path, technician=str(first.device.technician_id), assignment="0")
+    assert won.status_code == 303
+    late = await office.browser.post(path, technician=str(second.device.technician_id), assignment="0")
+    assert late.status_code == 409
+    assert "Now Planned · Ana Sousa" in words_of(late)
+    assert (await job_row(office.firm, job_id)).technician_id == first.device.technician_id
+    assert (await office.browser.post(f"/board/jobs/{job_id}/cancel", reason="Storm")).status_code == 303
+    for undoable in ("assign", "cancel", "undo"):
+        answer = await office.browser.post(
+            f"/board/jobs/{job_id}/{undoable}", technician=str(second.device.technician_id)
+        )
+        assert (answer.status_code, "Cancelled" in answer.text) == (409, True)
+
+
+async def test_a_wrong_arrival_is_undone(office: Office, journey: Journey, clock: SetClock) -> None:
+    """The job is where it was, its technician's memory too, and the customer is owed a correction."""
+    phone = await office.firm.phone()
+    job_id = await office.firm.job(phone.device.technician_id)
+    kinds = (TapKind.shift_start, TapKind.en_route, TapKind.arrived)
+    taps = [phone.tap(clock.now_s + at, kind, job_id) for at, kind in enumerate(kinds)]
+    clock.now_s += 10
+    await journey.accept(phone.delivery(clock.now_s, taps=taps))
+    assert "Not arrived: take it back" in (await office.browser.get(f"/board?job={job_id}")).text
+    assert (await office.browser.post(f"/board/jobs/{job_id}/undo")).status_code == 303
+    assert (await job_row(office.firm, job_id)).state == "en_route"
+    assert [event.kind for event in await events(office.firm, job_id)][-1] == "undone"
+    assert "correction" in [row.kind for row in await rows(office.firm, "message")]
+    clock.now_s += 10
+    await journey.accept(phone.delivery(clock.now_s, [phone.fix(clock.now_s - 1, 500.0, accuracy_m=8.0)]))
+    assert (await job_row(office.firm, job_id)).state == "en_route"
+
+
+async def test_a_job_is_made_by_a_form(office: Office) -> None:
+    """Its window is in the firm's time zone; what is missing is said, and what was typed is kept."""
+    form = {"customer": "Maria Lopes", "title": "Leaking tap", "address": "Rua 1", "lat": "41.1496", "lon": "-8.6109"}
+    for wrong, said in (
+        ({"lat": "91"}, "Where is the door"),
+        ({"lat": "NaN"}, "Where is the door"),
+        ({"begins": "2026-11-22T14:00"}, "The window needs"),
+        ({"begins": "2026-11-22T14:00", "ends": "2026-11-22T13:00"}, "The window needs"),
+        ({"begins": "9999999-01-01T14:00", "ends": "x"}, "The window needs"),
+        ({"customer": " "}, "Who is the customer"),
+    ):
+        page = await office.browser.post("/board/jobs/new", **{**form, **wrong})
+        assert (page.status_code, said in page.text, "Leaking tap" in page.text) == (422, True, True)
+    made = await office.browser.post("/board/jobs/new", **form, begins="2026-07-01T14:00", ends="2026-07-01T16:00")
+    assert made.status_code == 303
+    page = await office.browser.get(made.headers["location"])
+    assert "2:00\u202fPM" in page.text
+    (promise,) = await rows(office.firm, "promise")
+    assert promise.earliest.isoformat() == "2026-07-01T13:00:00+00:00", "Lisbon is an hour ahead in summer"
+    drafted = await office.browser.post("/board/jobs/new", **form)
+    assert "No window yet" in (await office.browser.get(drafted.headers["location"])).text
+
+
+async def test_a_technician_is_made_and_paired(office: Office) -> None:
+    """The code is shown once, pairs one phone, and a lost phone is shut out."""
+    made = await office.browser.post("/board/technicians", name="Ana Sousa", vehicle="white van", plate="12-AB-34")
+    technician_id = UUID(hex=made.headers["location"].partition("#technician-")[2])
+    page = await office.browser.post(f"/board/technicians/{technician_id}/pair")
+    code = re.sub(r"\s", "", re.findall(r'<bdi dir="ltr">([2-9A-Z]{4} [2-9A-Z]{4})</bdi>', page.text)[0])
+    assert code not in (await office.browser.get("/board/technicians")).text.replace(" ", "")
+    paired = await office.browser.client.post("/v1/devices", json={"code": code, "name": "phone"})
+    assert paired.status_code == 201
+    assert "Phone lost" in (await office.browser.get("/board/technicians")).text
+    await office.browser.post(f"/board/technicians/{technician_id}/revoke")
+    assert all(row.revoked_at for row in await rows(office.firm, "device"))
+
+
+async def test_the_inbox_holds_what_waits_for_somebody(office: Office, now_s: float) -> None:
+    """Customers' notes and failed messages, until each is handled, once."""
+    job_id = await office.firm.job()
+    note = Note(uuid4(), job_id, NoteKind.cannot_find, Author.customer, None, "by the <b>red</b> gate", now_s - 90)
+    async with transaction(office.firm.engine, office.firm.organisation_id) as connection:
+        await insert_note(connection, office.firm.organisation_id, note)
+        await connection.execute(message.update().values(state="failed", reason="mailbox full"))
+    (failed,) = await rows(office.firm, "message")
+    page = await office.browser.get("/board")
+    for said in ("by the &lt;b&gt;red&lt;/b&gt; gate", "1 min ago", "Message not delivered", "mailbox full"):
+        assert said in page.text
+    for path in (f"/board/notes/{note.id}/handled", f"/board/messages/{failed.id}/handled"):
+        answer = await office.browser.post(path, back="/board?job=1")
+        assert answer.status_code == 303, (path, words_of(answer))
+        assert answer.headers["location"] == "/board?job=1"
+        assert (await office.browser.post(path, back="//evil.example")).status_code == 404
+    assert "Nothing waits for you." in (await office.browser.get("/board")).text
+
+
+async def test_the_page_is_seen_as_the_customer_sees_it(office: Office, clock: SetClock) -> None:
+    """Through a link of its own that ends within the hour; another one is made to be sent."""
+    job_id = await office.firm.job()
+    seen = await office.browser.post(f"/board/jobs/{job_id}/see")
+    entered = await office.browser.get(seen.headers["location"])
+    assert (await office.browser.get(entered.headers["location"])).status_code == 200
+    page = await office.browser.get(f"/board?job={job_id}")
+    contact = re.findall(r'name="contact" value="([^"]+)"', page.text)[0]
+    sent = await office.browser.post(f"/board/jobs/{job_id}/link", contact=contact)
+    token = re.findall(r"/t/([^\"]+)", sent.text)[0]
+    clock.now_s += 3601
+    assert (await office.browser.get(seen.headers["location"])).status_code == 410
+    assert (await office.browser.get(f"/t/{token}")).status_code == 303
+
+
+async def test_days_and_searches_show_what_they_are_asked_for(office: Office, now_s: float) -> None:
+    """Today's board has today's jobs and what is left over; nonsense is as if it were not there."""
+    ahead = Firm(office.firm.engine, office.firm.organisation_id, now_s + 3 * 86_400)
+    behind = Firm(office.firm.engine, office.firm.organisation_id, now_s - 3 * 86_400)
+    today, later, earlier = await office.firm.job(), await ahead.job(), await behind.job()
+
+    async def shown(query: str) -> set[UUID]:
+        page = await office.browser.get(f"/board{query}")
+        return {job_id for job_id in (today, later, earlier) if f"job-{job_id.hex}" in page.text}
+
+    assert await shown("") == {today, earlier}
+    assert "min late" in (await office.browser.get("/board")).text
+    for nonsense in ("?day=yesterday", "?day=9999-12-31", "?day=0001-01-01", "?q="):
+        assert await shown(nonsense) == {today, earlier}
+    assert await shown("?q=maria") == {today, earlier}
+    assert await shown("?q=nobody") == set()
+
+
+async def test_a_viewer_sees_everything_and_does_nothing(office: Office, engine: AsyncEngine, clock: SetClock) -> None:
+    """The page has no forms for what the role does not allow."""
+    job_id = await office.firm.job()
+    office.browser.wear(await begin_session(engine, await hire(office.firm, Role.viewer), clock.now_s))
+    page = await office.browser.get(f"/board?job={job_id}")
+    assert page.status_code == 200
+    assert "/assign" not in page.text
+    assert "New job" not in page.text
+
+
+async def test_two_dispatchers_at_once_have_one_winner(office: Office) -> None:
+    """Whoever commits first; the other is told, and the job has one technician."""
+    phones = [await office.firm.phone(name) for name in ("Ana", "Rui")]
+    for _ in range(10):
+        job_id = await office.firm.job()
+        answers = await asyncio.gather(
+            *(
+                office.browser.post(
+                    f"/board/jobs/{job_id}/assign", technician=str(phone.device.technician_id), assignment="0"
+                )
+                for phone in phones
+            )
+        )
+        assert sorted(answer.status_code for answer in answers) == [303, 409]
+        assert (await job_row(office.firm, job_id)).assignment == 1

@@ -1,0 +1,1 @@
+"""The dispatcher's board: its pages and what they are made of."""

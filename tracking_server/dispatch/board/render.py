@@ -1,0 +1,199 @@
+"""The board as HTML: lists of rows, each with a name, so that a page can take a new row in place of an old one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from babel.numbers import format_decimal
+
+from tracking_server import words
+from tracking_server.accounts.gate import environment, frame
+from tracking_server.dispatch.board.looking import Looking, technician_of
+from tracking_server.domain.board import Candidate, Doing, Group, doing, group_of, late_by_s, nearest, urgency
+from tracking_server.domain.board import troubles as troubles_of
+from tracking_server.domain.events import EventKind
+from tracking_server.domain.job import TRANSITIONS as ALLOWED
+from tracking_server.domain.job import UNDOABLE, Job, State
+from tracking_server.store.accounts import Session
+from tracking_server.store.board import Board, Detail, JobLine, TechnicianLine
+
+HERE = Path(__file__).parent
+LATE_STEP_S = 60.0
+Rows = list[tuple[str, str]]
+
+
+class Painter:
+    """Makes rows for one person, in their language, of one moment."""
+
+    def __init__(self, session: Session, looking: Looking, language: str, now_s: float) -> None:
+        self._session = session
+        self._looking = looking
+        self._language = language
+        self._now_s = now_s
+        self._templates = environment(language, HERE)
+        self._frame = frame(language, session)
+
+    def lists(self, board: Board, detail: Detail | None) -> dict[str, Rows]:
+        """Every list on the page, by the name of the element that holds it."""
+        found = {
+            "jobs": self.jobs(board),
+            "technicians": self.technicians(board),
+            "inbox": self.inbox(board),
+            "counts": [("inbox-count", self._row("count", number=len(board.notes) + len(board.failed)))],
+        }
+        if detail is not None:
+            found["detail"] = self.detail(board, detail)
+        return found
+
+    def page(self, board: Board, detail: Detail | None, basemap: Any) -> str:
+        """The whole board."""
+        looking = self._looking
+        step = timedelta(days=1)
+        return self._row(
+            "board",
+            lists=self.lists(board, detail),
+            detail=detail,
+            missing=detail is None and looking.job_id is not None,
+            firm=board.name,
+            looking=looking,
+            day=words.short_day(looking.day.begins_s, board.time_zone, self._language),
+            before=looking.address(day=(looking.wanted - step).isoformat(), job=None),
+            after=looking.address(day=(looking.wanted + step).isoformat(), job=None),
+            basemap=basemap,
+        )
+
+    def jobs(self, board: Board) -> Rows:
+        """The day's jobs in groups, the most urgent first."""
+        now_s = self._now_s
+        lines = [line for line in board.jobs if self._looking.finds(line, technician_of(board, line))]
+        lines.sort(key=lambda line: urgency(line.job, now_s))
+        rows: Rows = []
+        for group in Group:
+            own = [line for line in lines if group_of(line.job, now_s) is group]
+            if own:
+                rows.append((f"group-{group}", self._row("group", group=group, number=len(own))))
+                rows += [(f"job-{line.job.id.hex}", self._row("job", **self._job(board, line))) for line in own]
+        if not rows:
+            rows.append(("no-jobs", self._row("empty", what="search" if self._looking.search else "jobs")))
+        return rows
+
+    def technicians(self, board: Board) -> Rows:
+        """Everybody, those at work first."""
+        stops = board.stops()
+        order = list(Doing)
+        facts = [self._technician(board, line, stops.get(line.where.id, [])) for line in board.technicians]
+        facts.sort(key=lambda one: (order.index(one["doing"]), one["line"].where.name))
+        if not facts:
+            return [("no-technicians", self._row("empty", what="technicians"))]
+        return [(f"technician-{one['line'].where.id.hex}", self._row("technician", **one)) for one in facts]
+
+    def inbox(self, board: Board) -> Rows:
+        """What waits for somebody: customers' notes, messages that did not get through."""
+        rows: Rows = []
+        for note in board.notes:
+            facts = {"line": board.line(note.job_id), "ago": self.ago(note.made_s), "looking": self._looking}
+            rows.append((f"note-{note.id.hex}", self._row("note", note=note, **facts)))
+        for message in board.failed:
+            facts = {"line": board.line(message.job_id), "ago": self.ago(message.at_s), "looking": self._looking}
+            rows.append((f"message-{message.id.hex}", self._row("failed", message=message, **facts)))
+        return rows or [("no-inbox", self._row("empty", what="inbox"))]
+
+    def detail(self, board: Board, detail: Detail) -> Rows:
+        """One job: what is known, who can take it, what can be done."""
+        job = detail.line.job
+        facts = {"detail": detail, "looking": self._looking, **self._job(board, detail.line)}
+        choices = nearest((line.where for line in board.technicians), board.stops(), job.geofence, self._now_s)
+        kind = EventKind.assigned if job.technician_id is None else EventKind.reassigned
+        return [
+            ("detail-facts", self._row("facts", **facts)),
+            (
+                "detail-assign",
+                self._row(
+                    "assign",
+                    **facts,
+                    possible=job.state in ALLOWED[kind][0],
+                    choices=[self._choice(choice) for choice in choices if choice.id != job.technician_id],
+                ),
+            ),
+            (
+                "detail-does",
+                self._row(
+                    "does",
+                    **facts,
+                    can_cancel=job.state in ALLOWED[EventKind.cancelled][0],
+                    can_undo=job.state in UNDOABLE and job.previous_state is not None,
+                ),
+            ),
+            ("detail-story", self._row("story", **facts, time_of=lambda s: self.moment(s, detail.line.time_zone))),
+        ]
+
+    def ago(self, at_s: float) -> dict[str, Any]:
+        """An age in its largest whole unit, for the template to put into words."""
+        age_s = max(self._now_s - at_s, 0.0)
+        for unit, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+            if age_s >= seconds:
+                return {"unit": unit, "number": int(age_s // seconds)}
+        return {"unit": "second", "number": int(age_s)}
+
+    def moment(self, at_s: float, time_zone: str) -> str:
+        """A time of day, with its date when it is another day's."""
+        clock = words.clock_time(at_s, time_zone, self._language)
+        if words.same_day(at_s, self._now_s, time_zone):
+            return clock
+        return f"{words.short_day(at_s, time_zone, self._language)} {clock}"
+
+    def _job(self, board: Board, line: JobLine) -> dict[str, Any]:
+        job, zone = line.job, line.time_zone
+        late_s = late_by_s(job, self._now_s)
+        return {
+            "line": line,
+            "job": job,
+            "looking": self._looking,
+            "group": group_of(job, self._now_s),
+            "technician": technician_of(board, line),
+            "window": job.promised and tuple(self.moment(at, zone) for at in job.promised),
+            "late_min": None if late_s is None else max(int(late_s // LATE_STEP_S), 1),
+            "eta": self._eta(job, zone),
+            "times": {
+                name: value and self.moment(value, zone)
+                for name, value in (
+                    ("arrived", job.arrived_at_s),
+                    ("started", job.started_at_s),
+                    ("ended", job.ended_at_s),
+                    ("en_route", job.en_route_at_s),
+                )
+            },
+            "selected": self._looking.job_id == job.id,
+        }
+
+    def _eta(self, job: Job, zone: str) -> tuple[str, str] | None:
+        if job.eta is None or job.state is not State.en_route:
+            return None
+        return self.moment(job.eta.earliest_s, zone), self.moment(job.eta.latest_s, zone)
+
+    def _technician(self, board: Board, line: TechnicianLine, stops: list[Job]) -> dict[str, Any]:
+        what, job = doing(line.where.shift, stops, self._now_s)
+        seen_s = line.where.position_s
+        return {
+            "line": line,
+            "doing": what,
+            "job": None if job is None else board.line(job.id),
+            "looking": self._looking,
+            "seen": None if seen_s is None else self.ago(seen_s),
+            "troubles": troubles_of(line.where, self._now_s),
+            "stops": sum(1 for stop in stops if stop.state is State.assigned),
+        }
+
+    def _choice(self, choice: Candidate) -> dict[str, Any]:
+        away = None
+        if choice.away_m is not None:
+            km = choice.away_m >= 1_000
+            number = round(choice.away_m / 1_000, 1) if km else round(choice.away_m / 10) * 10
+            away = {"unit": "km" if km else "m", "number": format_decimal(number, locale=self._language)}
+        ago = None if choice.age_s is None else self.ago(self._now_s - choice.age_s)
+        return {"id": choice.id, "name": choice.name, "doing": choice.doing, "away": away, "ago": ago}
+
+    def _row(self, name: str, **facts: Any) -> str:
+        return self._templates.get_template(f"{name}.html").render(**self._frame, **facts)
