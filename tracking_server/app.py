@@ -18,12 +18,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracking_server import words
-from tracking_server.basemap.archive import RegionFile, read_archive
-from tracking_server.basemap.view import REGION_PATH, basemap_of
 from tracking_server.accounts.gate import Gate
 from tracking_server.accounts.pages import AccountPages
 from tracking_server.accounts.people import People
 from tracking_server.accounts.tries import Tries
+from tracking_server.basemap.archive import RegionFile, read_archive
+from tracking_server.basemap.view import REGION_PATH, basemap_of
 from tracking_server.clock import Clock, clock_from
 from tracking_server.dispatch.board.actions import Actions
 from tracking_server.dispatch.board.pages import BoardPages

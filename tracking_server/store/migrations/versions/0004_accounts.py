@@ -76,7 +76,6 @@ CREATE TABLE handled (
 CREATE INDEX promise_by_time ON promise (organisation_id, latest);
 CREATE INDEX job_ended ON job (organisation_id, ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX job_not_ended ON job (organisation_id) WHERE state NOT IN ('completed', 'cancelled', 'no_access');
-CREATE INDEX message_failed ON message (organisation_id, settled_at) WHERE state = 'failed';
 """
 
 PRESENTED = """
@@ -104,5 +103,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP INDEX promise_by_time, job_ended, job_not_ended, message_failed")
+    op.execute("DROP INDEX promise_by_time, job_ended, job_not_ended")
     op.execute("DROP TABLE handled, setup_token, invite, session, staff")
