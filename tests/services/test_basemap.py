@@ -90,6 +90,10 @@ def test_what_an_extract_has_is_in_its_basemap(small_town: Path) -> None:
     kinds = Counter(feature["properties"]["kind"] for feature in features)
     assert set(kinds) == {"minor_road", "building", "locality", "earth", "ocean"}
     streets = [feature["geometry"] for feature in features if feature["properties"]["kind"] == "minor_road"]
+    sides = [{lat > 60.167 for _, lat in _places(street)} for street in streets]
+    assert {True} in sides
+    assert {False} in sides
+    assert {True, False} not in sides, "nobody knows what is between them"
     ends = {place for street in streets for place in _places(street)}
     assert any(lat < 60.1651 for _, lat in ends), "its first part begins in the south"
     assert any(lat > 60.1689 for _, lat in ends), "its second part ends in the north"
