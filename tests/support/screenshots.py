@@ -16,7 +16,7 @@ from tracking_server.embedded import Installation
 from tracking_server.store.engine import create_engine
 from tracking_server.store.migrate import migrate
 
-DEMO_PLACE = (24.941, 60.170)  # Helsinki, where the demo's basemap is
+DEMO_PLACE = (24.944, 60.163)  # Helsinki, where the demo's basemap is
 
 
 def main(folder: Path, scenes: list[str]) -> None:
