@@ -6,8 +6,10 @@ const QUIET_AFTER_MS = 30_000; // the server pings every 15 s
 const SILENT_AFTER_MS = 10_000; // a stream says something at once
 const SILENT_OPENS = 2; // so many silent streams, and we ask instead
 const ASK_EVERY_MS = 20_000;
-const REOPEN_AFTER_MS = 5_000; // a browser gives up for good after one 503: then we open anew, ever more slowly
-const REOPEN_MOST_MS = 60_000;
+const REOPEN_AFTER_MS = 1_000; // a browser gives up for good after one 503: then we open anew, ever more slowly
+const REOPEN_SOON_MS = 3_000; // a deploy is over in a minute or two, and then the page is right within five seconds
+const SOON_MS = 120_000;
+const REOPEN_MOST_MS = 30_000;
 const LOOK_EVERY_MS = 5_000;
 const GONE = 410;
 
@@ -95,7 +97,7 @@ function listen(reader) {
     look().finally(() => {
       if (over) return;
       later(reader, waitMs);
-      waitMs = Math.min(waitMs * 2, REOPEN_MOST_MS);
+      waitMs = Math.min(waitMs * 2, performance.now() - heardAt < SOON_MS ? REOPEN_SOON_MS : REOPEN_MOST_MS);
     });
   };
 }

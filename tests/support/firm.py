@@ -13,6 +13,7 @@ from tracking_server.dispatch.jobs import NewJob, assign_job, create_job
 from tracking_server.domain.events import Tap, TapKind
 from tracking_server.domain.fix import STREAM_DAY_SHIFT, Fix
 from tracking_server.domain.geofence import Geofence
+from tracking_server.live.bus import Bus
 from tracking_server.store import devices, people
 from tracking_server.store.devices import Device
 from tracking_server.store.engine import transaction
@@ -122,6 +123,16 @@ class Firm:
     async def assign(self, job_id: UUID, technician_id: UUID, now_s: float) -> None:
         async with transaction(self.engine, self.organisation_id) as connection:
             await assign_job(connection, self.organisation_id, job_id, technician_id, actor="test", now_s=now_s)
+
+    async def reassign_and_tell(self, job_id: UUID, technician_id: UUID, now_s: float, redis_url: str) -> None:
+        """Assign as the board does: what changed is published after the commit."""
+        async with transaction(self.engine, self.organisation_id) as connection:
+            changes = await assign_job(
+                connection, self.organisation_id, job_id, technician_id, actor="test", now_s=now_s
+            )
+        bus = Bus(redis_url)
+        await bus.publish(changes)
+        await bus.close()
 
     async def pairing_code(self) -> str:
         """A code for a new technician's phone."""

@@ -32,6 +32,7 @@ class Proxy:
     mode: Mode = Mode.passes
     seen: list[str] = field(default_factory=list)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
     def url(self) -> str:
@@ -46,6 +47,11 @@ class Proxy:
         """End every open connection without a word."""
         for writer in list(self._open):
             writer.transport.abort()
+
+    async def has_seen(self, connections: int) -> None:
+        """Wait until so many connections were opened in all."""
+        async with self._news:
+            await self._news.wait_for(lambda: len(self.seen) >= connections)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
@@ -62,6 +68,8 @@ class Proxy:
             return
         head = await reader.readuntil(b"\r\n\r\n")
         self.seen.append(head.split(b"\r\n", 1)[0].decode())
+        async with self._news:
+            self._news.notify_all()
         if self.mode is Mode.answers_503:
             writer.write(AWAY)
             await writer.drain()
