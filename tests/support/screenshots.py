@@ -11,7 +11,7 @@ from uuid import uuid4
 from tests.support.browser import browser, phone
 from tests.support.server import serving
 from tests.support.showcase import SCENES, Showcase, stage
-from tracking_server import embedded, words
+from tracking_server import embedded, region, words
 from tracking_server.embedded import Installation
 from tracking_server.store.engine import create_engine
 from tracking_server.store.migrate import migrate
@@ -33,7 +33,8 @@ def main(folder: Path, scenes: list[str]) -> None:
 
 def _shoot(folder: Path, scenes: list[str], servers: Installation, database: str) -> None:
     firms = {language: asyncio.run(_stage(servers.app_url(database), language)) for language in words.LANGUAGES}
-    with serving(servers, database) as server, browser() as chromium:
+    basemap = str(region.BASEMAP) if region.BASEMAP.exists() else ""  # ./doorstep setup --for demo
+    with serving(servers, database, basemap=basemap) as server, browser() as chromium:
         for language, firm in firms.items():
             for theme in ("light", "dark"):
                 context = phone(chromium, dark=theme == "dark")
