@@ -30,6 +30,7 @@ from tracking_server.firm_commands import (
 )
 from tracking_server.installation import Json, UserError, console, installation, migrate_embedded, owner_url, show
 from tracking_server.logs import configure_logs
+from tracking_server.message_commands import messages_app, webhooks_app
 from tracking_server.outcome import Outdated
 from tracking_server.settings import Settings
 from tracking_server.store.checks import faults
@@ -41,6 +42,8 @@ app.add_typer(organisations_app, name="organisations")
 app.add_typer(technicians_app, name="technicians")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(links_app, name="links")
+app.add_typer(messages_app, name="messages")
+app.add_typer(webhooks_app, name="webhooks")
 app.command("setup-token")(setup_token)
 
 

@@ -21,6 +21,8 @@ from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.updates import JobChanged
 from tracking_server.installation import Json, UserError, installation, migrate_embedded, show, show_one
 from tracking_server.live.bus import Bus
+from tracking_server.notify.channels.email import one_address
+from tracking_server.phone_numbers import NotANumber, e164
 from tracking_server.settings import Settings
 from tracking_server.store import devices, people
 from tracking_server.store import jobs as job_store
@@ -113,6 +115,21 @@ def a_language(name: str) -> str:
     if name not in words.LANGUAGES:
         raise typer.BadParameter(f"one of {', '.join(words.LANGUAGES)}")
     return name
+
+
+def an_address(typed: str | None) -> str | None:
+    """One e-mail address."""
+    if typed is not None and one_address(typed) is None:
+        raise typer.BadParameter("write one e-mail address, as in maria@example.com")
+    return typed
+
+
+def a_number(typed: str | None) -> str | None:
+    """A phone number as it is kept."""
+    try:
+        return None if typed is None else e164(typed)
+    except NotANumber as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 TimeZone = Annotated[str, typer.Option(help="As in Europe/Lisbon.", callback=a_time_zone)]
@@ -264,7 +281,10 @@ def create_job(
     lon: Annotated[float, typer.Option(min=-180, max=180)],
     lat: Annotated[float, typer.Option(min=-90, max=90)],
     customer: Annotated[str, typer.Option(help="The customer's name.")],
-    email: Annotated[str | None, typer.Option(help="Where messages go.")] = None,
+    email: Annotated[str | None, typer.Option(help="Where messages go.", callback=an_address)] = None,
+    phone: Annotated[
+        str | None, typer.Option(help="Where short messages go: +351 912 345 678.", callback=a_number)
+    ] = None,
     language: Language = "en",
     address: str = "",
     radius_m: Annotated[float, typer.Option(min=10, max=2000)] = 60.0,
@@ -280,7 +300,7 @@ def create_job(
     async def do(work: Work) -> dict[str, Any]:
         connection, organisation_id, now_s = work.connection, work.organisation_id, work.now_s
         customer_id, contact_id = await people.insert_customer(
-            connection, organisation_id, name=customer, email=email, phone=None, language=language, now_s=now_s
+            connection, organisation_id, name=customer, email=email, phone=phone, language=language, now_s=now_s
         )
         promised = (now_s + in_hours * 3600, now_s + (in_hours + 2) * 3600)
         zone = await people.time_zone(connection, organisation_id)

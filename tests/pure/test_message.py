@@ -11,7 +11,19 @@ from tracking_server.domain.eta import Window
 from tracking_server.domain.events import Cause, Event, EventKind
 from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import Job, State, advance
-from tracking_server.domain.message import Contact, Message, MessageKind, Reason, Standing, owed_for, why_not
+from tracking_server.domain.message import (
+    Channel,
+    Contact,
+    Message,
+    MessageKind,
+    Reason,
+    Standing,
+    owed_for,
+    remind_at_s,
+    way_after,
+    ways,
+    why_not,
+)
 
 NOW_S = 1_800_000_000.0
 ID = UUID(int=1)
@@ -178,3 +190,59 @@ def test_a_delay_with_a_new_window_counts_as_told_for_the_broken_promise() -> No
     promised_anew = after(late, EventKind.delayed)
     assert promised_anew.promise == 2
     assert why_not(owed(MessageKind.delayed, 1), MARIA, promised_anew, NOW_S) is None
+
+
+ORDER = (Channel.sms, Channel.email)
+BOTH = replace(MARIA, phone="+351912345678")
+
+
+@pytest.mark.parametrize(
+    ("contact", "order", "expected"),
+    [
+        (BOTH, ORDER, [Channel.sms, Channel.email]),
+        (BOTH, ORDER[::-1], [Channel.email, Channel.sms]),
+        (MARIA, ORDER, [Channel.email]),
+        (replace(BOTH, sms_allowed=False), ORDER, [Channel.email]),
+        (replace(BOTH, email_allowed=False), ORDER, [Channel.sms]),
+        (BOTH, (Channel.email,), [Channel.email]),
+        (replace(BOTH, phone="", email=None), ORDER, []),
+    ],
+)
+def test_the_ways_to_a_contact(contact: Contact, order: tuple[Channel, ...], expected: list[Channel]) -> None:
+    """Those with an address and a consent, in the firm's order."""
+    assert ways(contact, order) == expected
+
+
+@pytest.mark.parametrize(
+    ("failed", "order", "expected"),
+    [
+        (Channel.sms, ORDER, Channel.email),
+        (Channel.email, ORDER, None),
+        (Channel.email, ORDER[::-1], Channel.sms),
+        (Channel.webhook, ORDER, None),
+    ],
+)
+def test_nothing_goes_back_to_a_way_that_failed(
+    failed: Channel, order: tuple[Channel, ...], expected: Channel | None
+) -> None:
+    """Only forward, so that it ends."""
+    assert way_after(BOTH, order, failed) is expected
+
+
+def test_a_webhook_is_told_what_a_customer_is_not() -> None:
+    """What happened stays true for a machine: expired, moved on, taken back."""
+    late = owed(MessageKind.on_the_way, expires_s=NOW_S - 1, channel=Channel.webhook)
+    assert why_not(late, None, ARRIVED, NOW_S) is None
+
+
+@pytest.mark.parametrize(
+    ("ahead_h", "lead_h", "due_h"),
+    [(48, 24, 24), (26.5, 24, 2.5), (25, 24, None), (24, 24, None), (12, 24, None), (48, 0, None), (100, 72, 28)],
+)
+def test_a_reminder_comes_a_day_before_unless_that_is_just_after_the_booking(
+    ahead_h: float, lead_h: float, due_h: float | None
+) -> None:
+    """Who booked two hours ago needs none."""
+    window = NOW_S + ahead_h * 3600, NOW_S + (ahead_h + 2) * 3600
+    found = remind_at_s(window, lead_h * 3600, NOW_S)
+    assert found == (None if due_h is None else NOW_S + due_h * 3600)

@@ -163,3 +163,78 @@ async def test_a_lost_phone_and_a_link_are_revoked(run: Run, firm: Firm) -> None
     (link,) = await rows(firm, "link")
     assert link.revoked_at is not None
     assert (await job_row(firm, job_id)).version == version + 1
+
+
+async def test_messages_are_listed_shown_and_previewed(run: Run, firm: Firm) -> None:
+    """What became of each and why; and any kind in any language and channel for a job, without sending it."""
+    job_id = json.loads(run(*JOB, "--phone=+351 912 345 678", "--email=maria@example.com", "--json").stdout)[0]["id"]
+    (listed,) = json.loads(run("messages", "list", "--job", job_id, "--json").stdout)
+    assert (listed["kind"], listed["channel"], listed["state"], listed["contact"]) == (
+        "booked", "sms", "owed", "Maria Lopes",
+    )  # fmt: skip
+    assert json.loads(run("messages", "list", "--state", "failed", "--json").stdout) == []
+    shown = run("messages", "show", listed["id"]).stdout
+    assert "recipient: +351912345678" in shown
+    assert "draft" not in shown
+    for kind in ("booked", "reminder", "on_the_way", "delayed", "completed", "correction"):
+        for language in ("en", "th", "ar"):
+            preview = ("messages", "preview", job_id, kind, "--language", language, "--json")
+            (short,) = json.loads(run(*preview).stdout)
+            assert "Ribeira Plumbing" in short["text"]
+            assert 1 <= short["parts"] <= 4
+            assert "Leaking tap" in json.loads(run(*preview, "--channel", "email").stdout)[0]["body"]
+    told = json.loads(
+        json.loads(run("messages", "preview", job_id, "booked", "--channel=webhook", "--json").stdout)[0]["body"]
+    )
+    assert told["data"]["job"] == job_id
+    assert await count(firm, "message") == 1
+    assert "has not failed" in run("messages", "retry", listed["id"]).stderr
+
+
+async def test_message_settings_are_changed_one_by_one(run: Run, firm: Firm) -> None:
+    """What is named changes, null is the default again; what is wrong is said in a line and changes nothing."""
+    assert run("messages", "settings", '{"sms_per_job": 3, "quiet_from": "22:00"}').returncode == 0
+    shown = json.loads(run("messages", "settings", "--json").stdout)[0]
+    assert (shown["sms_per_job"], shown["quiet_from"], shown["sms_per_day"]) == (3, "22:00", 500)
+    assert json.loads(run("messages", "settings", '{"sms_per_job": null}', "--json").stdout)[0]["sms_per_job"] == 6
+    for change, said in (
+        ("{", "write the change as JSON"),
+        ('{"sms": 3}', "there is no setting sms; there is quiet_from"),
+        ('{"quiet_from": "9pm"}', "quiet_from: write a time of day as 21:00"),
+        ('{"channels": ["sms", "sms"]}', "channels: name sms and email"),
+        (
+            '{"templates": {"booked": {"en": {"sms": "{{ x.y }}"}}}}',
+            "templates.booked.en.sms: only facts as {{ name }}",
+        ),
+    ):
+        done = run("messages", "settings", change)
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert json.loads(run("messages", "settings", "--json").stdout)[0]["quiet_from"] == "22:00"
+
+
+async def test_a_webhook_s_secret_is_shown_once(run: Run, firm: Firm) -> None:
+    """At its creation; an address inside is refused there already."""
+    made = json.loads(run("webhooks", "create", "https://example.com/hook", "--json").stdout)[0]
+    assert made["secret"].startswith("whsec_")
+    listed = run("webhooks", "show", "--json").stdout
+    assert made["id"] in listed
+    assert made["secret"] not in listed
+    assert run("webhooks", "disable", made["id"]).returncode == 0
+    assert "turned off by hand" in run("webhooks", "show", "--json").stdout
+    assert run("webhooks", "enable", made["id"]).returncode == 0
+    assert run("webhooks", "delete", made["id"]).returncode == 0
+    assert f"there is no webhook {made['id']}" in run("webhooks", "delete", made["id"]).stderr
+    assert "127.1" not in run("webhooks", "create", "https://127.1/").stdout
+    assert run("webhooks", "create", "https://127.1/").returncode == 1
+
+
+async def test_an_address_is_one_address_and_a_number_one_number(run: Run, firm: Firm) -> None:
+    """Two addresses, line breaks and shell words are refused by type, before anything is kept."""
+    for option in ("--email=a@example.com, b@example.com", "--email=a@example.com\r\nBcc: b@example.com",
+                   "--phone=+1;rm", "--phone=912345678", "--phone=+351912345678,+351912345679"):  # fmt: skip
+        done = run(*JOB, option)
+        assert done.returncode
+        assert "Traceback" not in done.stderr
+    assert await count(firm, "job") == 0

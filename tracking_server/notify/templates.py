@@ -19,7 +19,7 @@ from jinja2.sandbox import SandboxedEnvironment
 FACTS = frozenset({"firm", "phone", "name", "day", "earliest", "latest", "time", "title", "link"})
 LONGEST = {"sms": 320, "subject": 120, "body": 4_000}  # letters of the template
 LONGEST_MADE = 2  # times the longest template: facts are short
-LINKS = re.compile(r"://|www\.|[a-z0-9-]\.[a-z]{2,}/", re.IGNORECASE)
+LINKS = re.compile(r"://|www\.|[a-z0-9-]\.[a-z]{2,}", re.IGNORECASE)  # what a phone would make a link of
 ALLOWED = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name)
 _environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 
@@ -42,6 +42,8 @@ def check(part: str, text: str) -> None:
         raise BadTemplate("it holds control characters")
     if part == "sms" and LINKS.search(text):
         raise BadTemplate("the only link in an SMS is {{ link }}")
+    if "{%" in text:
+        raise BadTemplate("only facts as {{ name }}, nothing in {% %}")
     try:
         parsed = _environment.parse(text)
     except TemplateSyntaxError as error:
