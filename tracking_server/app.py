@@ -123,7 +123,9 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
 
     app = FastAPI(title="Doorstep", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(pairing_router(devices))
-    app.router.routes.extend([*pages.routes(), view_files.route(), *Callbacks(engine, clock, settings).routes()])
+    app.router.routes.extend(
+        [*pages.routes(), view_files.route(), *Callbacks(engine, clock, settings, view_files).routes()]
+    )
     app.router.routes.append(Route(REGION_PATH, RegionFile(map_file, archive).serve))
     app.router.routes.extend([*AccountPages(gate, settings.public_url).routes(), *board.routes()])
 

@@ -130,9 +130,20 @@ async def remind(engine: AsyncEngine, now_s: float) -> int:
     async with watching(engine) as connection:
         due = await message_store.reminders_due(connection, now_s, MOST_PER_ROUND)
     for organisation_id, job_id in due:
-        async with transaction(engine, organisation_id) as connection:
-            job = await job_store.read_job(connection, organisation_id, job_id)
-            if job is not None and job.state in WAITED_FOR:
-                await outcome.owe(connection, organisation_id, [(job_id, reminder(job.promise, now_s))], now_s)
-            await message_store.set_reminder(connection, organisation_id, job_id, None)
+        try:
+            async with transaction(engine, organisation_id) as connection:
+                await _remind(connection, organisation_id, job_id, now_s)
+        except (Unavailable, Contended):
+            raise
+        except Exception:
+            log.exception("remind_failed_for", job=str(job_id), organisation=str(organisation_id))
+            async with transaction(engine, organisation_id) as connection:
+                await message_store.set_reminder(connection, organisation_id, job_id, now_s + PUT_OFF_S)
     return len(due)
+
+
+async def _remind(connection: AsyncConnection, organisation_id: UUID, job_id: UUID, now_s: float) -> None:
+    job = await job_store.read_job(connection, organisation_id, job_id)
+    if job is not None and job.state in WAITED_FOR:
+        await outcome.owe(connection, organisation_id, [(job_id, reminder(job.promise, now_s))], now_s)
+    await message_store.set_reminder(connection, organisation_id, job_id, None)

@@ -32,9 +32,12 @@ from tracking_server.notify.callbacks import Callbacks
 from tracking_server.notify.channels import channels_from
 from tracking_server.notify.sender import MAYBE_TWICE, Parts, send_message
 from tracking_server.settings import Settings
-from tracking_server.store.engine import transaction
+from tracking_server.store.engine import to_time, transaction
 from tracking_server.store.messages import failed_messages, retry_message
-from tracking_server.store.schema import organisation
+from tracking_server.store.schema import job, organisation
+from tracking_server.sweep import sweep
+from tracking_server.view_files import ViewFiles
+from tracking_server.words import VIEW
 
 SECRET = "whsec_" + base64.b64encode(b"an inbound secret of 32 bytes...").decode()
 
@@ -74,7 +77,7 @@ def twilio(firm: Firm, clock: SetClock, sms: Gateway, sink: MailSink, servers: I
 
 def client_of(parts: Parts) -> httpx.AsyncClient:
     """Somebody who calls back."""
-    routes = Callbacks(parts.engine, parts.clock, parts.settings).routes()
+    routes = Callbacks(parts.engine, parts.clock, parts.settings, ViewFiles(VIEW)).routes()
     transport = httpx.ASGITransport(Starlette(routes=routes))
     return httpx.AsyncClient(transport=transport, base_url="https://doorstep.example")
 
@@ -594,3 +597,63 @@ async def test_nothing_is_sent_twice_by_two_who_try(firm: Firm, parts: Parts, sm
     (row,) = await rows(firm, "message")
     await send_message(parts, firm.organisation_id, row.id)
     assert len(sms.taken) == 1
+
+
+# ---- what is told again, and what is taken back ----
+
+
+async def test_a_correction_follows_the_way_that_got_through(
+    firm: Firm, visit: Visit, clock: SetClock, twilio: Parts, sms: Gateway, sink: MailSink
+) -> None:
+    """The arrival went by mail, as the gateway refused it: its correction is not lost, and the true arrival is told."""
+    await visit.tap(TapKind.shift_start, TapKind.en_route)
+    await send_owed(twilio, firm)
+    sms.moods = [Mood.refuse]
+    await visit.tap(TapKind.arrived)
+    await send_owed(twilio, firm)
+    await visit.tap(TapKind.undo)
+    await send_owed(twilio, firm)
+    clock.now_s += 120
+    await visit.tap(TapKind.arrived)
+    await send_owed(twilio, firm)
+    standing = await standings(firm)
+    assert standing["arrived sms"][0] == "failed"
+    assert [standing[kind][0] for kind in ("arrived email", "correction sms", "arrived 2 sms")] == ["sent"] * 3
+    correction, arrival = sms.texts()[-2:]
+    assert "Correction: your technician has not arrived yet" in correction
+    assert "Ana is at your door" in arrival
+
+
+async def test_each_reassignment_and_each_delay_is_told_for_itself(
+    firm: Firm, visit: Visit, clock: SetClock, parts: Parts, sms: Gateway, engine: Any, bus: Any
+) -> None:
+    """A second technician and then a third; a first broken promise and then a second: nothing hides the later one."""
+    await tune(firm, sms_per_job=20)
+    others = [await firm.phone(name) for name in ("Luis Melo", "Rita Reis")]
+    await visit.tap(TapKind.shift_start, TapKind.en_route)
+    for phone in others:
+        clock.now_s += 130
+        await firm.assign(visit.job_id, phone.device.technician_id, clock.now_s)
+        other = Visit(visit.journey, clock, phone, visit.job_id)
+        await send_owed(parts, firm)
+        await other.tap(TapKind.shift_start, TapKind.en_route)
+        await send_owed(parts, firm)
+    said = [text for text in sms.texts() if "Now coming" in text]
+    assert [next(name for name in ("Luis", "Rita") if name in text) for text in said] == ["Luis", "Rita"]
+    for minutes in (11, 200):
+        clock.now_s += minutes * 60 + 7200
+        await promise_anew(firm, visit, clock, engine, bus)
+        await send_owed(parts, firm)
+    delays = [row for row in await rows(firm, "message") if row.kind == "delayed"]
+    assert [(row.occasion, row.state) for row in sorted(delays, key=lambda row: row.occasion)] == [
+        (1, "sent"),
+        (2, "sent"),
+    ]
+
+
+async def promise_anew(firm: Firm, visit: Visit, clock: SetClock, engine: Any, bus: Any) -> None:
+    """The clock finds the promise broken, and an estimate from the road becomes the next one."""
+    soon, late = to_time(clock.now_s + 1200), to_time(clock.now_s + 2400)
+    estimate = {"eta_earliest": soon, "eta_likely": soon, "eta_latest": late, "eta_confidence": 0.8}
+    await change(firm, job, **estimate, eta_made_at=to_time(clock.now_s))
+    await sweep(engine, bus, clock.now_s)

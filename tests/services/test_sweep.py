@@ -8,12 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support.clocks import SetClock
 from tests.support.firm import Firm, drive_north_to_door
 from tests.support.rows import events, job_row, rows
+from tests.support.telling import book, tune
 from tracking_server.domain.events import TapKind
 from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
 from tracking_server.store.engine import transaction
 from tracking_server.store.jobs import DueJobs, put_off
-from tracking_server.sweep import PUT_OFF_S, sweep
+from tracking_server.store.schema import job
+from tracking_server.sweep import PUT_OFF_S, remind, sweep
 
 
 async def test_a_dwell_ends_without_another_fix(
@@ -128,3 +130,43 @@ async def test_who_moves_up_by_a_reassignment_is_told(firm: Firm) -> None:
     assert "next_up" not in kinds[theirs] + kinds[given]
     moved_up = next(event for event in await events(firm, second) if event.kind == "next_up")
     assert moved_up.evidence["cause"] == "dispatcher"
+
+
+async def test_a_visit_is_called_to_mind_once_a_day_before(firm: Firm, engine: AsyncEngine) -> None:
+    """Who booked days ahead is reminded 24 hours before the window, once; who booked for tomorrow is not."""
+    day = 86_400.0
+    window = (firm.now_s + 3 * day, firm.now_s + 3 * day + 7200)
+    job_id = await book(firm, window=window)
+    await book(firm, window=(firm.now_s + day, firm.now_s + day + 7200))
+    for now_s in (firm.now_s, window[0] - day - 1, window[0] - day, window[0] - day + 5, window[0]):
+        await remind(engine, now_s)
+    told = [row for row in await rows(firm, "message") if row.kind == "reminder"]
+    assert [(row.job_id, row.occasion, row.owed_at.timestamp()) for row in told] == [(job_id, 1, window[0] - day)]
+
+
+async def test_a_visit_that_will_not_be_is_not_called_to_mind(firm: Firm, engine: AsyncEngine) -> None:
+    """Cancelled in between, or with a firm that sends no reminders."""
+    window = (firm.now_s + 3 * 86_400, firm.now_s + 3 * 86_400 + 7200)
+    job_id = await book(firm, window=window)
+    async with transaction(engine, firm.organisation_id) as connection:
+        await connection.execute(job.update().where(job.c.id == job_id).values(state="cancelled"))
+    await tune(firm, reminder_lead_h=0)
+    await book(firm, window=window)
+    assert await remind(engine, window[0]) == 1
+    assert await remind(engine, window[0]) == 0
+    assert {row.kind for row in await rows(firm, "message")} == {"booked"}
+
+
+async def test_a_reminder_that_fails_costs_no_other_firm(firm: Firm, engine: AsyncEngine) -> None:
+    """One firm's store refuses: it is put off, the other firm's reminder is owed."""
+    other = await Firm.create(engine, firm.now_s, "Another firm")
+    window = (firm.now_s + 3 * 86_400, firm.now_s + 3 * 86_400 + 7200)
+    for one in (firm, other):
+        await book(one, window=window)
+    async with transaction(engine, firm.organisation_id) as connection:
+        await connection.execute(sa.text("UPDATE organisation SET settings = '[1]'"))
+    await remind(engine, window[0] - 86_400)
+    assert [row.kind for row in await rows(other, "message")] == ["booked", "reminder"]
+    assert [row.kind for row in await rows(firm, "message")] == ["booked"]
+    (late,) = await rows(firm, "job")
+    assert late.remind_at.timestamp() == window[0] - 86_400 + PUT_OFF_S

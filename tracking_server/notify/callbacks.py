@@ -25,6 +25,7 @@ from starlette.routing import Route
 
 from tracking_server import outcome, phone_numbers, tokens, words
 from tracking_server.clock import Clock
+from tracking_server.domain.colour import DEFAULT
 from tracking_server.domain.sms import Answer, answer_of
 from tracking_server.notify.channels.sms import TWILIO_OPTED_OUT
 from tracking_server.notify.compose import language_of
@@ -39,6 +40,7 @@ from tracking_server.store.opt_outs import (
     opt_out_of,
     organisations_sending_from,
 )
+from tracking_server.view_files import ViewFiles
 
 log = structlog.get_logger()
 MOST_READ = 64 * 1024
@@ -73,10 +75,11 @@ class Receipt(BaseModel):
 class Callbacks:
     """The routes that providers and mail programs call."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock, settings: Settings) -> None:
+    def __init__(self, engine: AsyncEngine, clock: Clock, settings: Settings, view_files: ViewFiles) -> None:
         self._engine = engine
         self._clock = clock
         self._settings = settings
+        self._view_files = view_files
 
     def routes(self) -> list[Route]:
         """To be put into the service."""
@@ -193,7 +196,8 @@ class Callbacks:
             async with transaction(self._engine, found[0]) as connection:
                 owner = await email_owner(connection, *found)
         if found is None or owner is None:
-            return HTMLResponse(page("expired.html", words.choose_language(None, "")), status_code=410)
+            accepted = words.choose_language(None, request.headers.get("accept-language", ""))
+            return HTMLResponse(self._page(None, accepted, stopped=False), status_code=410, headers=PAGE_HEADERS)
         stopped = owner.opted_out
         if request.method == "POST":
             stopped = b"again=" not in await read_body(request)
@@ -202,17 +206,23 @@ class Callbacks:
                     await opt_out_of(connection, found[0], owner.email, "email", self._clock.now())
                 else:
                     await opt_in_to(connection, found[0], owner.email)
-        return HTMLResponse(_unsubscribe_page(owner, stopped), headers=PAGE_HEADERS)
+        html = self._page(owner, language_of(owner.language), stopped=stopped)
+        return HTMLResponse(html, headers=PAGE_HEADERS)
 
-
-def _unsubscribe_page(owner: EmailOwner, stopped: bool) -> str:
-    return page("unsubscribe.html", language_of(owner.language), firm=owner.organisation_name, stopped=stopped)
-
-
-def page(name: str, language: str, **facts: object) -> str:
-    """A page of the customers' own, in one of `words.LANGUAGES`."""
-    template = _environment(language).get_template(name)
-    return template.render(language=language, direction=words.direction(language), **facts)
+    def _page(self, owner: EmailOwner | None, language: str, *, stopped: bool) -> str:
+        return (
+            _environment(language)
+            .get_template("unsubscribe.html")
+            .render(
+                language=language,
+                direction=words.direction(language),
+                firm=owner and owner.organisation_name,
+                colour=(owner and owner.colour) or DEFAULT,
+                stopped=stopped,
+                url=self._view_files.url,
+                colour_url=self._view_files.colour_url,
+            )
+        )
 
 
 @cache

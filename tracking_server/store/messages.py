@@ -20,6 +20,24 @@ from tracking_server.store.schema import contact, customer, job, message, opt_ou
 
 DAY_S = 86_400.0
 _corrected = message.alias("corrected")
+# What became of the message that a correction takes back, by whatever way it went: sent by one of them, or still owed.
+_CORRECTS = (
+    sa.select(
+        sa.case(
+            (sa.func.bool_or(_corrected.c.state == Standing.sent.value), Standing.sent.value),
+            (sa.func.bool_or(_corrected.c.state == Standing.owed.value), Standing.owed.value),
+            else_=sa.func.min(_corrected.c.state),
+        )
+    )
+    .where(
+        _corrected.c.organisation_id == message.c.organisation_id,
+        _corrected.c.job_id == message.c.job_id,
+        _corrected.c.kind == message.c.about["was"].astext,
+        _corrected.c.occasion == message.c.occasion,
+        _corrected.c.contact_id == message.c.contact_id,
+    )
+    .scalar_subquery()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +92,7 @@ def _select_owing() -> sa.Select[Any]:
             contact.c.messages_allowed,
             contact.c.email_allowed,
             contact.c.sms_allowed,
-            _corrected.c.state.label("corrects"),
+            _CORRECTS.label("corrects"),
             opt_out.c.recipient.is_not(None).label("opted_out"),
             *_VISIT,
             organisation.c.settings,
@@ -92,15 +110,6 @@ def _select_owing() -> sa.Select[Any]:
             opt_out,
             (opt_out.c.organisation_id == message.c.organisation_id)
             & (opt_out.c.recipient == sa.func.lower(message.c.recipient)),
-        )
-        .outerjoin(
-            _corrected,
-            (_corrected.c.organisation_id == message.c.organisation_id)
-            & (_corrected.c.job_id == message.c.job_id)
-            & (_corrected.c.kind == message.c.about["was"].astext)
-            & (_corrected.c.occasion == message.c.occasion)
-            & (_corrected.c.channel == message.c.channel)
-            & (_corrected.c.recipient == message.c.recipient),
         )
     )
 

@@ -61,6 +61,7 @@ class EmailOwner:
     email: str
     language: str
     organisation_name: str
+    colour: str | None
     opted_out: bool
 
 
@@ -72,6 +73,7 @@ async def email_owner(connection: AsyncConnection, organisation_id: UUID, token_
                 contact.c.email,
                 contact.c.language,
                 organisation.c.name,
+                organisation.c.colour,
                 opt_out.c.recipient.is_not(None).label("opted_out"),
             )
             .select_from(link)
@@ -87,4 +89,4 @@ async def email_owner(connection: AsyncConnection, organisation_id: UUID, token_
     ).one_or_none()
     if row is None or not row.email:
         return None
-    return EmailOwner(row.email, row.language, row.name, row.opted_out)
+    return EmailOwner(row.email, row.language, row.name, row.colour, row.opted_out)
