@@ -26,13 +26,14 @@ from tracking_server.basemap.archive import RegionFile, read_archive
 from tracking_server.basemap.view import REGION_PATH, basemap_of
 from tracking_server.clock import Clock, clock_from
 from tracking_server.dispatch.board.actions import Actions
-from tracking_server.dispatch.board.pages import BoardPages
+from tracking_server.dispatch.board.pages import MAP_FILES, BoardPages
 from tracking_server.ingest.devices import Devices
 from tracking_server.ingest.routes import RETRY_AFTER_S, FixesEndpoint, pairing_router
 from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
 from tracking_server.notify.callbacks import Callbacks
 from tracking_server.push.customer import CustomerPages
+from tracking_server.push.dispatcher import BoardStreams, WatchedBoards
 from tracking_server.push.watched import WatchedJobs
 from tracking_server.settings import Settings
 from tracking_server.store.checks import can_answer
@@ -46,14 +47,16 @@ STREAM = re.compile(r"/(?:j/(?P<link_id>[^/]+)|t/(?P<token>[^/]+))/updates")
 class HotPaths:
     """Dispatches the paths that carry nearly all requests before FastAPI sees them."""
 
-    def __init__(self, fixes: ASGIApp, pages: CustomerPages, rest: ASGIApp) -> None:
+    def __init__(self, fixes: ASGIApp, pages: CustomerPages, boards: BoardStreams, rest: ASGIApp) -> None:
         self._fixes = fixes
         self._pages = pages
+        self._boards = boards
         self._rest = rest
 
     def stop(self) -> None:
         """End what would never end by itself, before the server waits for its connections."""
         self._pages.stop()
+        self._boards.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -65,6 +68,9 @@ class HotPaths:
             if stream and method == "GET":
                 scope["path_params"] = {name: value for name, value in stream.groupdict().items() if value}
                 await self._pages.stream(scope, receive, send)
+                return
+            if path == "/board/updates" and method == "GET":
+                await self._boards.stream(scope, receive, send)
                 return
         await self._rest(scope, receive, send)
 
@@ -87,7 +93,9 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     bus = Bus(settings.redis_url)
     journey = Journey(engine, bus, clock, settings.flushers)
     devices = Devices(engine, clock)
-    watched = WatchedJobs(engine, bus, clock)
+    boards = WatchedBoards(engine, clock)
+    watched = WatchedJobs(engine, bus, clock, also=boards.hear)
+    basemap = basemap_of(archive, settings.tile_url, settings.tile_attribution)
     view_files = ViewFiles(words.VIEW)
     pages = CustomerPages(
         engine,
@@ -96,11 +104,19 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
         clock,
         view_files,
         public_url=settings.public_url,
-        basemap=basemap_of(archive, settings.tile_url, settings.tile_attribution),
+        basemap=basemap,
     )
 
     gate = Gate(People(engine, Tries(settings.redis_url), clock), settings.public_url)
-    board = BoardPages(gate, engine, Actions(engine, bus, clock), clock, settings.public_url)
+    board = BoardPages(
+        gate,
+        engine,
+        Actions(engine, bus, clock),
+        clock,
+        settings.public_url,
+        {**basemap.data_attributes, **{f"data-{name}": view_files.url(file) for name, file in MAP_FILES.items()}},
+        basemap.image_sources,
+    )
 
     running: list[asyncio.Task[None]] = []
 
@@ -109,6 +125,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
         running[:] = [
             asyncio.create_task(journey.run(), name="journey"),
             asyncio.create_task(watched.run(), name="watched"),
+            asyncio.create_task(boards.run(), name="boards"),
         ]
         for task in running:
             task.add_done_callback(_ended)
@@ -146,4 +163,5 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
         good = store and tasks
         return JSONResponse({"store": store, "redis": redis, "tasks": tasks}, status_code=200 if good else 503)
 
-    return HotPaths(FixesEndpoint(journey, devices, clock), pages, app)
+    streams = BoardStreams(gate, boards, board, clock)
+    return HotPaths(FixesEndpoint(journey, devices, clock), pages, streams, app)

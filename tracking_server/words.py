@@ -104,6 +104,14 @@ def short_day(seconds: float, time_zone: str, language: str) -> str:
     return format_skeleton("MMMEd", datetime.fromtimestamp(seconds, ZoneInfo(time_zone)), locale=language)
 
 
+def short_date(iso: str, language: str) -> str:
+    """A date in little room; empty when it is none."""
+    try:
+        return format_skeleton("MMMEd", datetime.fromisoformat(iso), locale=language)
+    except ValueError:
+        return ""
+
+
 def same_day(seconds: float, other_s: float, time_zone: str) -> bool:
     """Whether two moments have the same date there."""
     zone = ZoneInfo(time_zone)

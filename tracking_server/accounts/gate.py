@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,27 @@ MOST_COOKIES = 16_384  # characters of a cookie header that are looked at
 RETRY_AFTER_S = 2
 SAFE = ("GET", "HEAD")
 LANGUAGE_NAMES = {"en": "English", "th": "ไทย", "ar": "العربية"}
-PAGE_HEADERS = {
-    "cache-control": "no-store",
-    "referrer-policy": "same-origin",  # not no-referrer: browsers would say `Origin: null` of our own forms
-    "x-content-type-options": "nosniff",
-    "cross-origin-opener-policy": "same-origin",
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-}
+
+
+def page_headers(image_sources: Sequence[str] = ()) -> dict[str, str]:
+    """What every page is sent with; `image_sources` are other hosts that a map's tiles come from."""
+    images = " ".join(("'self'", "data:", *image_sources))
+    return {
+        "cache-control": "no-store",
+        "referrer-policy": "same-origin",  # not no-referrer: browsers would say `Origin: null` of our own forms
+        "x-content-type-options": "nosniff",
+        "x-robots-tag": "noindex, nofollow",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "content-security-policy": (
+            f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; connect-src 'self'; "
+            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        ),
+    }
+
+
+PAGE_HEADERS = page_headers()
 Handler = Callable[[Request, Session], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 

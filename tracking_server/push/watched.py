@@ -7,7 +7,7 @@ the void (a kill after the commit, Redis away) is shown nevertheless.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -45,16 +45,19 @@ class Watched:
 class WatchedJobs:
     """All jobs with viewers in this process."""
 
-    def __init__(self, engine: AsyncEngine, bus: Bus, clock: Clock) -> None:
+    def __init__(
+        self, engine: AsyncEngine, bus: Bus, clock: Clock, also: Callable[[Update], None] = lambda _: None
+    ) -> None:
         self._engine = engine
         self._bus = bus
         self._clock = clock
+        self._also = also
         self._jobs: dict[UUID, Watched] = {}
 
     async def run(self) -> None:
-        """Hear updates and compare versions until cancelled."""
+        """Hear updates, for who `also` hears them too, and compare versions until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._bus.listen(self.hear))
+            tasks.create_task(self._bus.listen(self._hear_all))
             tasks.create_task(self._compare_forever())
 
     @contextmanager
@@ -81,6 +84,10 @@ class WatchedJobs:
         """A job's view straight from the store."""
         async with snapshot(self._engine, organisation_id) as connection:
             return await read_view(connection, organisation_id, job_id, self._clock.now())
+
+    def _hear_all(self, update: Update) -> None:
+        self.hear(update)
+        self._also(update)
 
     def hear(self, update: Update) -> None:
         """Take one update from the bus."""

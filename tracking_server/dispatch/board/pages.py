@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
 from tracking_server.accounts.forms import read_form, text
-from tracking_server.accounts.gate import PAGE_HEADERS, Gate, environment, frame, go, language_of, said
+from tracking_server.accounts.gate import Gate, environment, frame, go, language_of, page_headers, said
 from tracking_server.clock import Clock
 from tracking_server.dispatch.board.actions import Actions, Wanted, Wrong
 from tracking_server.dispatch.board.looking import Looking, looking_at, technician_of
@@ -27,12 +27,20 @@ from tracking_server.store.accounts import Session
 from tracking_server.store.board import Board, read_board, read_detail, read_firm, read_line, read_technician_lines
 from tracking_server.store.engine import Contended, snapshot
 
+MAP_FILES = {
+    "leaflet": "vendor/leaflet.js",
+    "leaflet-css": "vendor/leaflet.css",
+    "protomaps": "vendor/protomaps-leaflet.js",
+}
 STATIC = {".css": "text/css", ".js": "text/javascript"}
 Do = Callable[[Request, Session, dict[str, str]], Awaitable[Response]]
 
 
 class BoardPages:
-    """Serves the board. `basemap` are the data attributes of the map, None when there is none."""
+    """Serves the board.
+
+    `map_attributes` are the map's, with the addresses of `MAP_FILES`; `image_sources` other hosts of its tiles.
+    """
 
     def __init__(
         self,
@@ -41,14 +49,16 @@ class BoardPages:
         actions: Actions,
         clock: Clock,
         public_url: str,
-        basemap: dict[str, str] | None = None,
+        map_attributes: Mapping[str, str],
+        image_sources: Sequence[str] = (),
     ) -> None:
         self._gate = gate
         self._engine = engine
         self._actions = actions
         self._clock = clock
         self._public_url = public_url
-        self._basemap = basemap
+        self._map_attributes = map_attributes
+        self._headers = page_headers(image_sources)
 
     def routes(self) -> list[Route]:
         """Every path, with who may come in."""
@@ -106,7 +116,7 @@ class BoardPages:
             detail = None if wanted is None else await read_detail(connection, organisation_id, wanted)
         painter = Painter(session, looking, language_of(request, session), now_s)
         status = 404 if detail is None and looking.job_id is not None else 200
-        return HTMLResponse(painter.page(board, detail, self._basemap), status, PAGE_HEADERS)
+        return HTMLResponse(painter.page(board, detail, self._map_attributes), status, self._headers)
 
     def _act(self, do: Do) -> Callable[[Request, Session], Awaitable[Response]]:
         """What an action cannot do is said with what is the case now."""
@@ -196,7 +206,7 @@ class BoardPages:
             _, time_zone = await read_firm(connection, organisation_id)
             lines = await read_technician_lines(connection, organisation_id, now_s)
         facts = {"lines": lines, "time_zone": ZoneInfo(time_zone).key, "form": form, "reason": reason}
-        return self._answer(request, session, "new_job.html", status, basemap=self._basemap, **facts)
+        return self._answer(request, session, "new_job.html", status, map_attributes=self._map_attributes, **facts)
 
     async def _technicians(self, request: Request, session: Session) -> Response:
         return await self._show_technicians(request, session, 200)
@@ -244,7 +254,7 @@ class BoardPages:
     def _answer(self, request: Request, session: Session, template: str, status: int, /, **facts: Any) -> Response:
         language = language_of(request, session)
         page = environment(language, HERE).get_template(template)
-        return HTMLResponse(page.render(**frame(language, session), **facts), status, PAGE_HEADERS)
+        return HTMLResponse(page.render(**frame(language, session), **facts), status, self._headers)
 
 
 def _back(form: dict[str, str], job_id: UUID | None = None) -> str:

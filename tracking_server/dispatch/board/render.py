@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from tracking_server.domain.board import troubles as troubles_of
 from tracking_server.domain.events import EventKind
 from tracking_server.domain.job import TRANSITIONS as ALLOWED
 from tracking_server.domain.job import UNDOABLE, Job, State
+from tracking_server.domain.note import NoteKind
 from tracking_server.store.accounts import Session
 from tracking_server.store.board import Board, Detail, JobLine, TechnicianLine
 
 HERE = Path(__file__).parent
 LATE_STEP_S = 60.0
+URGENT = (NoteKind.cannot_find, NoteKind.not_home)  # somebody stands at a door just now
 Rows = list[tuple[str, str]]
 
 
@@ -47,7 +50,7 @@ class Painter:
             found["detail"] = self.detail(board, detail)
         return found
 
-    def page(self, board: Board, detail: Detail | None, basemap: Any) -> str:
+    def page(self, board: Board, detail: Detail | None, map_attributes: Mapping[str, str]) -> str:
         """The whole board."""
         looking = self._looking
         step = timedelta(days=1)
@@ -61,7 +64,7 @@ class Painter:
             day=words.short_day(looking.day.begins_s, board.time_zone, self._language),
             before=looking.address(day=(looking.wanted - step).isoformat(), job=None),
             after=looking.address(day=(looking.wanted + step).isoformat(), job=None),
-            basemap=basemap,
+            map_attributes=map_attributes,
         )
 
     def jobs(self, board: Board) -> Rows:
@@ -92,9 +95,10 @@ class Painter:
     def inbox(self, board: Board) -> Rows:
         """What waits for somebody: customers' notes, messages that did not get through."""
         rows: Rows = []
-        for note in board.notes:
+        for note in sorted(board.notes, key=lambda note: (note.kind not in URGENT, -note.made_s)):
             facts = {"line": board.line(note.job_id), "ago": self.ago(note.made_s), "looking": self._looking}
-            rows.append((f"note-{note.id.hex}", self._row("note", note=note, **facts)))
+            wish = words.short_date(note.wish.get("day", ""), self._language)
+            rows.append((f"note-{note.id.hex}", self._row("note", note=note, wish=wish, **facts)))
         for message in board.failed:
             facts = {"line": board.line(message.job_id), "ago": self.ago(message.at_s), "looking": self._looking}
             rows.append((f"message-{message.id.hex}", self._row("failed", message=message, **facts)))
@@ -153,9 +157,11 @@ class Painter:
             "looking": self._looking,
             "group": group_of(job, self._now_s),
             "technician": technician_of(board, line),
-            "window": job.promised and tuple(self.moment(at, zone) for at in job.promised),
+            "window": job.promised and self._span(*job.promised, zone),
             "late_min": None if late_s is None else max(int(late_s // LATE_STEP_S), 1),
-            "eta": self._eta(job, zone),
+            "eta": self._span(job.eta.earliest_s, job.eta.latest_s, zone)
+            if job.eta is not None and job.state is State.en_route
+            else None,
             "times": {
                 name: value and self.moment(value, zone)
                 for name, value in (
@@ -168,10 +174,14 @@ class Painter:
             "selected": self._looking.job_id == job.id,
         }
 
-    def _eta(self, job: Job, zone: str) -> tuple[str, str] | None:
-        if job.eta is None or job.state is not State.en_route:
-            return None
-        return self.moment(job.eta.earliest_s, zone), self.moment(job.eta.latest_s, zone)
+    def _span(self, earliest_s: float, latest_s: float, zone: str) -> str:
+        """Two times, with their day when it is not the one that is looked at."""
+        day = self._looking.day
+        if not words.same_day(earliest_s, latest_s, zone):
+            return f"{self.moment(earliest_s, zone)} – {self.moment(latest_s, zone)}"  # noqa: RUF001 (a dash between times)
+        times = words.span(earliest_s, latest_s, zone, self._language)
+        shown = day.begins_s <= earliest_s < day.ends_s
+        return times if shown else f"{words.short_day(earliest_s, zone, self._language)} {times}"
 
     def _technician(self, board: Board, line: TechnicianLine, stops: list[Job]) -> dict[str, Any]:
         what, job = doing(line.where.shift, stops, self._now_s)
