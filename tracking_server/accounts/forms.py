@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 
+from tracking_server.domain.note import Unreadable, clean_text
+
 MOST_BYTES = 65_536
 MOST_FIELDS = 60
 
@@ -64,8 +66,14 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 def text(form: Mapping[str, str], name: str, longest: int = 200) -> str:
-    """A field's text, trimmed; empty when it was not sent. Raises `BadForm` 422 when it is too long."""
-    value = form.get(name, "").strip()
+    """A field's text in one line, without signs that do not show; empty when it was not sent.
+
+    Raises `BadForm` 422 when it is too long.
+    """
+    try:
+        value = " ".join(clean_text(form.get(name, "")).split())
+    except Unreadable:
+        raise BadForm(422) from None
     if len(value) > longest:
         raise BadForm(422)
     return value

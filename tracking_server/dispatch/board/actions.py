@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tracking_server import links, tokens, words
-from tracking_server.accounts.people import actor_of
+from tracking_server.accounts.people import Refused, actor_of, normal_email
 from tracking_server.clock import Clock
 from tracking_server.dispatch import jobs as dispatch
 from tracking_server.dispatch.changes import cancel_job, undo_step
@@ -25,6 +26,7 @@ from tracking_server.store.engine import to_time, transaction
 from tracking_server.store.jobs import read_contacts
 from tracking_server.store.schema import link as link_table
 
+PHONE = re.compile(r"\+?[0-9][0-9 ().-]{3,30}")
 PAIRING_CODE_LIFE_S = 600.0
 SEEN_LINK_LIFE_S = 3_600.0  # a link made to look at the customer's page, not to be sent
 
@@ -123,6 +125,12 @@ class Actions:
             raise Wrong("no_title")
         if wanted.place is None:
             raise Wrong("no_place")
+        if wanted.phone is not None and not PHONE.fullmatch(wanted.phone):
+            raise Wrong("phone")
+        try:
+            email = None if wanted.email is None else normal_email(wanted.email)
+        except Refused as error:
+            raise Wrong(error.reason) from None
         async with self._work(staff) as work:
             connection, organisation_id = work.connection, work.organisation_id
             _, time_zone = await board.read_firm(connection, organisation_id)
@@ -131,7 +139,7 @@ class Actions:
                 connection,
                 organisation_id,
                 name=wanted.customer,
-                email=wanted.email,
+                email=email,
                 phone=wanted.phone,
                 language=wanted.language if wanted.language in words.LANGUAGES else staff.language,
                 now_s=work.now_s,

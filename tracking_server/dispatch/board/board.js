@@ -176,6 +176,8 @@ setInterval(async () => {
   if (!over && !document.hidden && performance.now() - heardAt > QUIET_AFTER_MS) connection.hidden = false;
   (await drawing)?.grow();
 }, LOOK_EVERY_MS);
-element("jobs").querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
+if (matchMedia("(min-width: 64rem)").matches) {
+  element("jobs").querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
+}
 filter();
 open();
