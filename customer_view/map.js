@@ -24,17 +24,17 @@ export async function drawMap(place) {
   L.control.zoom({ zoomInTitle: told.zoomIn, zoomOutTitle: told.zoomOut }).addTo(map);
   L.control.attribution({ prefix: LEAFLET }).addTo(map);
   map.setMaxZoom(Number(told.mapMaxZoom) + 2);
-  keepWithin(map, told.mapBounds);
   drawTiles(map, told);
-  return technicianOn(map);
+  return technicianOn(map, told.mapBounds);
 }
 
 /**
  * The technician's mark on a map, and a view that follows it until the reader moves the map.
  * @param {L.Map} map
+ * @param {string | undefined} bounds beyond which there is nothing to draw
  * @returns {TechnicianMap}
  */
-function technicianOn(map) {
+function technicianOn(map, bounds) {
   const icon = L.divIcon({ className: "technician-mark", iconSize: [ICON_PX, ICON_PX], html: "<i></i><b></b>" });
   const mark = L.marker([0, 0], { icon, interactive: false, keyboard: false });
   const circle = L.circle([0, 0], { radius: 0, interactive: false, className: "accuracy" });
@@ -63,7 +63,8 @@ function technicianOn(map) {
       if (map.hasLayer(mark)) {
         if (following) map.panTo(place, { duration: 1 });
       } else {
-        map.setView(place, ZOOM, { animate: false });
+        keepWithin(map, bounds);
+        map.setView(place, Math.max(ZOOM, map.getMinZoom()), { animate: false });
       }
       mark.setLatLng(place).addTo(map);
       const shape = mark.getElement();
@@ -109,11 +110,17 @@ function drawTiles(map, told) {
   draw();
 }
 
-/** @param {L.Map} map @param {string | undefined} bounds west, south, east, north in degrees */
+/**
+ * Show nothing from beyond the bounds: it would be an empty slab. Needs the map's size, so not before it is seen.
+ * @param {L.Map} map
+ * @param {string | undefined} bounds west, south, east, north in degrees
+ */
 function keepWithin(map, bounds) {
   if (!bounds) return;
   const [west, south, east, north] = bounds.split(",").map(Number);
-  map.setMaxBounds(L.latLngBounds([south, west], [north, east]).pad(0.1));
+  const box = L.latLngBounds([south, west], [north, east]);
+  map.setMinZoom(Math.min(map.getBoundsZoom(box, true), map.getMaxZoom()));
+  map.setMaxBounds(box);
 }
 
 /** @param {string | undefined} url */
