@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tracking_server import tokens
+from tracking_server import outcome, tokens
 from tracking_server.domain.audience import link_ends_s
 from tracking_server.domain.updates import JobChanged
 from tracking_server.store.engine import to_seconds, to_time, transaction
@@ -87,12 +87,8 @@ async def request_new_link(engine: AsyncEngine, token: str, now_s: float) -> Lin
         if old is None or old.revoked or await _count(connection, old, "new_link_asked", now_s - ASK_AGAIN_S):
             return None
         await _note_down(connection, old, "new_link_asked", now_s)
-        await owe_new_link(connection, old, now_s)
+        await outcome.owe_new_link(connection, organisation_id, old.job_id, old.contact_id, now_s)
     return old
-
-
-async def owe_new_link(connection: AsyncConnection, old: LinkRow, now_s: float) -> None:
-    """Owe a new link to the contact of an old one, in this transaction, through the channel they are told things by."""
 
 
 async def _count(connection: AsyncConnection, of: LinkRow, action: str, since_s: float) -> int:

@@ -17,9 +17,11 @@ from tracking_server.domain.job import Job
 from tracking_server.domain.message import (
     Channel,
     Contact,
+    MessageKind,
     Owed,
     Reason,
     Standing,
+    new_link,
     owed_for,
     remind_at_s,
     way_after,
@@ -101,19 +103,23 @@ async def owe(
     order = read_settings(audience.settings).channels
     values = []
     for job_id, message in owed:
-        common = {
-            "organisation_id": organisation_id,
-            "job_id": job_id,
-            "kind": message.kind.value,
-            "occasion": message.occasion,
-            "about": message.about,
-            "owed_at": to_time(now_s),
-            "expires_at": to_time(message.expires_s),
-        }
+        common = _common(organisation_id, job_id, message, now_s)
         contacts = audience.contacts.get(job_id, ())
         values += [common | _to(contact, order, now_s) for contact in contacts]
         values += [common | _to_machine(webhook_id) for webhook_id in audience.webhooks]
     await message_store.owe(connection, organisation_id, values)
+
+
+def _common(organisation_id: UUID, job_id: UUID, message: Owed, now_s: float) -> dict[str, Any]:
+    return {
+        "organisation_id": organisation_id,
+        "job_id": job_id,
+        "kind": message.kind.value,
+        "occasion": message.occasion,
+        "about": message.about,
+        "owed_at": to_time(now_s),
+        "expires_at": to_time(message.expires_s),
+    }
 
 
 def _to(contact: Contact, order: Sequence[Channel], now_s: float) -> dict[str, Any]:
@@ -152,6 +158,22 @@ def _to_machine(webhook_id: UUID) -> dict[str, Any]:
         "reason": None,
         "settled_at": None,
     }
+
+
+async def owe_new_link(
+    connection: AsyncConnection, organisation_id: UUID, job_id: UUID, contact_id: UUID, now_s: float
+) -> None:
+    """Owe the one contact who asked for it a new link to their visit."""
+    audience = await message_store.read_audience(connection, organisation_id, {job_id})
+    order = read_settings(audience.settings).channels
+    times = await message_store.next_occasion(connection, organisation_id, job_id, MessageKind.new_link)
+    message = new_link(times, now_s)
+    values = [
+        _common(organisation_id, job_id, message, now_s) | _to(contact, order, now_s)
+        for contact in audience.contacts.get(job_id, ())
+        if contact.id == contact_id
+    ]
+    await message_store.owe(connection, organisation_id, values)
 
 
 async def owe_next_way(

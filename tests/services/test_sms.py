@@ -28,6 +28,7 @@ from tracking_server.domain.events import TapKind
 from tracking_server.domain.sms import parts as parts_of
 from tracking_server.embedded import Installation
 from tracking_server.journey import Journey
+from tracking_server.links import request_new_link
 from tracking_server.notify.callbacks import Callbacks
 from tracking_server.notify.channels import channels_from
 from tracking_server.notify.sender import MAYBE_TWICE, Parts, send_message
@@ -469,6 +470,18 @@ async def test_a_receipt_counts_once(firm: Firm, twilio: Parts, sms: Gateway, si
     assert len(sink.mails) == 1
 
 
+async def test_the_first_final_receipt_counts(firm: Firm, twilio: Parts, sms: Gateway, sink: MailSink) -> None:
+    """Delivered, and later "failed" for the same message: it was delivered."""
+    await book(firm)
+    await send_owed(twilio, firm)
+    path = sms.taken[0].body["StatusCallback"].removeprefix("https://doorstep.example")
+    for status in ("delivered", "failed"):
+        assert await call(twilio, path, {"MessageStatus": status}) == 200
+    await send_owed(twilio, firm)
+    assert await standings(firm) == {"booked sms": ("sent", "accepted")}
+    assert sink.mails == []
+
+
 async def test_a_receipt_settles_what_ended_in_the_dark(firm: Firm, twilio: Parts, sms: Gateway) -> None:
     """The gateway took it, the connection dropped, the receipt came: it is not sent a second time."""
     sms.moods = [Mood.drop]
@@ -657,3 +670,20 @@ async def promise_anew(firm: Firm, visit: Visit, clock: SetClock, engine: Any, b
     estimate = {"eta_earliest": soon, "eta_likely": soon, "eta_latest": late, "eta_confidence": 0.8}
     await change(firm, job, **estimate, eta_made_at=to_time(clock.now_s))
     await sweep(engine, bus, clock.now_s)
+
+
+async def test_who_asks_for_a_new_link_gets_it_also_at_night(
+    firm: Firm, clock: SetClock, parts: Parts, sms: Gateway
+) -> None:
+    """Only the contact whose old link it was, by their own way, at once; each time they may ask, a link of its own."""
+    await send_owed(parts, firm)
+    job_id = await book(firm)
+    old = await firm.link(job_id)
+    await tune(firm, quiet_from="00:00", quiet_to="23:59")
+    for _ in range(2):
+        assert await request_new_link(firm.engine, old, clock.now_s) is not None
+        await send_owed(parts, firm)
+        clock.now_s += 86_400
+    told = [text for text in sms.texts() if "Here is your new link" in text]
+    assert len({text.split()[-1] for text in told}) == 2
+    assert [row.channel for row in await rows(firm, "message") if row.kind == "new_link"] == ["sms", "sms"]

@@ -30,6 +30,7 @@ class MessageKind(StrEnum):
     reassigned = "reassigned"
     completed = "completed"
     correction = "correction"
+    new_link = "new_link"
 
 
 class Channel(StrEnum):
@@ -50,8 +51,8 @@ EXPIRING = frozenset(
         MessageKind.delayed,
     }
 )
-# About a visit that is going on: who waits for it is awake for it.
-LIVE = EXPIRING | {MessageKind.reassigned, MessageKind.correction}
+# About a visit that is going on, or asked for just now: who waits for it is awake for it.
+LIVE = EXPIRING | {MessageKind.reassigned, MessageKind.correction, MessageKind.new_link}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,11 @@ def remind_at_s(promised: tuple[float, float], lead_s: float, now_s: float) -> f
 def reminder(promise: int, at_s: float) -> Owed:
     """The reminder of one promise."""
     return Owed(MessageKind.reminder, promise, None, {"at_s": at_s})
+
+
+def new_link(times: int, now_s: float) -> Owed:
+    """The new link that a contact asked for, for the `times`th time."""
+    return Owed(MessageKind.new_link, times, None, {"at_s": now_s})
 
 
 def _owed(kind: MessageKind, occasion: int, event: Event, about: dict[str, Any] | None = None) -> Owed:
@@ -261,3 +267,5 @@ def _still_true(message: Message, job: Job, now_s: float) -> bool:
         case MessageKind.correction:
             was = State(message.about["was"])
             return job.visit == message.occasion + 1 and job.state not in DONE_AGAIN[was]
+        case MessageKind.new_link:
+            return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from tracking_server.domain.message import LIVE, Channel, Message
+from tracking_server.domain.message import LIVE, Channel, Message, MessageKind
 from tracking_server.organisation_settings import OrganisationSettings
 
 
@@ -41,9 +41,9 @@ def held_until_s(
     A live message of a visit in the night is wanted: somebody is awake for it. By e-mail it goes at once. By SMS,
     which rings, it goes only when the window promised to the customer touches the quiet hours, for then they agreed to
     a visit at that time; a technician who runs three hours late past 21:00 does not wake a household that went to bed.
-    Webhooks go to machines, which do not sleep.
+    Webhooks go to machines, which do not sleep; and a link goes to who asked for it just now.
     """
-    if message.channel is Channel.webhook:
+    if message.channel is Channel.webhook or message.kind is MessageKind.new_link:
         return None
     zone = ZoneInfo(time_zone)
     hours = time.fromisoformat(settings.quiet_from), time.fromisoformat(settings.quiet_to)

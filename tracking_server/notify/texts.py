@@ -102,6 +102,8 @@ def _headline(kind: MessageKind, was: State | None, _: Say) -> str:
             return _("Now coming: %(name)s")
         case MessageKind.completed:
             return _("The work is done")
+        case MessageKind.new_link:
+            return _("Here is your new link")
         case MessageKind.correction if was is State.completed:
             return _("Correction: the work is not done yet")
         case MessageKind.correction:

@@ -321,6 +321,16 @@ async def owe(connection: AsyncConnection, organisation_id: UUID, values: Sequen
     await queue.defer_messages(connection, organisation_id, for_machines, queue.WEBHOOKS)
 
 
+async def next_occasion(connection: AsyncConnection, organisation_id: UUID, job_id: UUID, kind: MessageKind) -> int:
+    """The number of the next message of a kind that no visit, assignment or promise numbers."""
+    last = await connection.scalar(
+        sa.select(sa.func.max(message.c.occasion)).where(
+            message.c.organisation_id == organisation_id, message.c.job_id == job_id, message.c.kind == kind.value
+        )
+    )
+    return int(last or 0) + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Audience:
     """Whom a firm's messages about some jobs go to: contacts by job, and its webhooks."""
