@@ -57,8 +57,11 @@ class OrganisationSettings(BaseModel):
         return value
 
 
-def read_settings(kept: Mapping[str, Any]) -> OrganisationSettings:
+def read_settings(kept: Mapping[str, Any] | object) -> OrganisationSettings:
     """A firm's settings; one that cannot be read is logged by its name and taken as its default."""
+    if not isinstance(kept, Mapping):
+        log.warning("settings_not_read", names=["all"])
+        return OrganisationSettings()
     try:
         return OrganisationSettings.model_validate(kept)
     except ValidationError as error:

@@ -103,8 +103,9 @@ TEN = at("Europe/Lisbon", "2027-01-15 22:00")
 @pytest.mark.parametrize("channel", [Channel.sms, Channel.email, Channel.webhook])
 @pytest.mark.parametrize("promised", [BY_DAY, BY_NIGHT, None], ids=["by day", "by night", "no promise"])
 def test_what_is_held_in_the_night(kind: MessageKind, channel: Channel, promised: tuple[float, float] | None) -> None:
-    """What can wait waits. What is live goes by mail, and by SMS only to a visit promised for the night. Who asked for a
-    link gets it."""
+    """What can wait waits. What is live goes by mail, and by SMS only to a visit promised for the night.
+
+    Who asked for a link gets it."""
     held = held_until_s(message(kind, channel), promised, TEN, "Europe/Lisbon", OrganisationSettings()) is not None
     rings = channel is Channel.sms and promised is not BY_NIGHT
     never = channel is Channel.webhook or kind is MessageKind.new_link

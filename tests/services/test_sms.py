@@ -32,6 +32,7 @@ from tracking_server.links import request_new_link
 from tracking_server.notify.callbacks import Callbacks
 from tracking_server.notify.channels import channels_from
 from tracking_server.notify.sender import MAYBE_TWICE, Parts, send_message
+from tracking_server.organisation_settings import OrganisationSettings, read_settings
 from tracking_server.settings import Settings
 from tracking_server.store.engine import to_time, transaction
 from tracking_server.store.messages import failed_messages, retry_message
@@ -516,7 +517,7 @@ def letter(kind: str, data: dict[str, str], *, age_s: float = 0, callback_id: st
     return {"content": body, "headers": headers}
 
 
-STOP = {"from": PHONE, "to": "+351910000000", "text": "STOP"}
+STOP = {"from": PHONE, "to": "+351910000000", "text": "STOP", "network": "whatever else a gateway says"}
 OTHER = "whsec_" + base64.b64encode(b"somebody else's secret of 32 b..").decode()
 
 
@@ -597,6 +598,7 @@ async def test_a_firm_s_own_words_are_used_and_broken_ones_are_not(
 
 async def test_settings_that_cannot_be_read_stop_no_message(firm: Firm, parts: Parts, sms: Gateway) -> None:
     """A hand-made mistake in the store costs its own setting only."""
+    assert read_settings([1]) == read_settings({"quiet_to": "noon", "sms_countries": ["pt"]}) == OrganisationSettings()
     await tune(firm, sms_per_job="many", channels=["pigeon"], templates={"booked": {"en": {"sms": 7}}})
     await book(firm, language="xx")
     await send_owed(parts, firm)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+from uuid import UUID
+
+import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.support.clocks import SetClock
 from tests.support.firm import Firm, drive_north_to_door
 from tests.support.rows import events, job_row, rows
 from tests.support.telling import book, tune
+from tracking_server import outcome
 from tracking_server.domain.events import TapKind
 from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
@@ -157,14 +162,22 @@ async def test_a_visit_that_will_not_be_is_not_called_to_mind(firm: Firm, engine
     assert {row.kind for row in await rows(firm, "message")} == {"booked"}
 
 
-async def test_a_reminder_that_fails_costs_no_other_firm(firm: Firm, engine: AsyncEngine) -> None:
-    """One firm's store refuses: it is put off, the other firm's reminder is owed."""
+async def test_a_reminder_that_fails_costs_no_other_firm(
+    firm: Firm, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One firm's fails: it is put off, the other firm's reminder is owed."""
     other = await Firm.create(engine, firm.now_s, "Another firm")
     window = (firm.now_s + 3 * 86_400, firm.now_s + 3 * 86_400 + 7200)
     for one in (firm, other):
         await book(one, window=window)
-    async with transaction(engine, firm.organisation_id) as connection:
-        await connection.execute(sa.text("UPDATE organisation SET settings = '[1]'"))
+    owe = outcome.owe
+
+    async def owe_others(connection: AsyncConnection, organisation_id: UUID, *rest: Any) -> None:
+        if organisation_id == firm.organisation_id:
+            raise ValueError("nobody can read this")
+        await owe(connection, organisation_id, *rest)
+
+    monkeypatch.setattr(outcome, "owe", owe_others)
     await remind(engine, window[0] - 86_400)
     assert [row.kind for row in await rows(other, "message")] == ["booked", "reminder"]
     assert [row.kind for row in await rows(firm, "message")] == ["booked"]

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.requests import ClientDisconnect, Request
@@ -55,10 +55,15 @@ PAGE_HEADERS = {
 
 
 class Received(BaseModel):
-    """A customer's SMS, as the plain gateway brings it. `from` is a word of Python's."""
+    """A customer's SMS, as the plain gateway brings it."""
+
+    class Data(BaseModel):
+        sender: str = Field(alias="from")
+        to: str
+        text: str
 
     type: Literal["message.received"]
-    data: dict[Literal["from", "to", "text"], str]
+    data: Data
 
 
 class Receipt(BaseModel):
@@ -133,8 +138,7 @@ class Callbacks:
             received = None
         if received is not None:
             callback_id = f"inbound {request.headers['webhook-id']}"
-            said = received.data
-            await self._answered(said.get("from", ""), said.get("to", ""), said.get("text", ""), callback_id)
+            await self._answered(received.data.sender, received.data.to, received.data.text, callback_id)
             return JSONResponse({})
         try:
             receipt = Receipt.model_validate_json(raw)
