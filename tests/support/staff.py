@@ -20,7 +20,9 @@ PASSWORD = "three plain words"
 _hashes: dict[str, str] = {}
 
 
-async def hire(firm: Firm, role: Role = Role.dispatcher, email: str = "", password: str = PASSWORD) -> Staff:
+async def hire(
+    firm: Firm, role: Role = Role.dispatcher, email: str = "", password: str = PASSWORD, language: str = "en"
+) -> Staff:
     """Somebody with an account."""
     if password not in _hashes:
         _hashes[password] = await hash_password(password)
@@ -32,7 +34,7 @@ async def hire(firm: Firm, role: Role = Role.dispatcher, email: str = "", passwo
             email=email,
             name=f"{role} Silva".title(),
             role=role,
-            language="en",
+            language=language,
             password_hash=_hashes[password],
             now_s=firm.now_s,
         )
