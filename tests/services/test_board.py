@@ -181,11 +181,16 @@ async def test_the_inbox_holds_what_waits_for_somebody(office: Office, now_s: fl
     page = await office.browser.get("/board")
     for said in ("by the &lt;b&gt;red&lt;/b&gt; gate", "1 min ago", "Message not delivered", "mailbox full"):
         assert said in page.text
+    assert "Nobody goes there yet" in page.text
+    assert (await office.browser.post(f"/board/messages/{failed.id}/retry")).status_code == 303
+    assert {row.state for row in await rows(office.firm, "message")} == {"owed"}
+    assert (await office.browser.post(f"/board/messages/{failed.id}/retry")).status_code == 404
     for path in (f"/board/notes/{note.id}/handled", f"/board/messages/{failed.id}/handled"):
         answer = await office.browser.post(path, back="/board?job=1")
         assert answer.status_code == 303, (path, words_of(answer))
         assert answer.headers["location"] == "/board?job=1"
         assert (await office.browser.post(path, back="//evil.example")).status_code == 404
+    await office.browser.post(f"/board/jobs/{job_id}/cancel")
     assert "Nothing waits for you." in (await office.browser.get("/board")).text
 
 

@@ -15,6 +15,7 @@ from tracking_server.domain.shift import Shift
 FRESH_S = 180.0  # an older fix is no answer to "who is nearest"
 SILENT_S = 300.0  # at work, and nothing heard for so long: something is wrong with the phone
 LOW_BATTERY_PCT = 15.0
+SOON_S = 7_200.0  # a visit promised within two hours needs somebody now
 
 
 class Group(StrEnum):
@@ -89,6 +90,12 @@ def group_of(job: Job, now_s: float) -> Group:
     if job.state is State.en_route or job.state in ON_SITE:
         return Group.under_way
     return Group.waiting if job.state is State.assigned else Group.ended
+
+
+def needs_somebody(job: Job, now_s: float) -> bool:
+    """Whether a visit is promised for soon, or for a time that is over, and nobody goes there."""
+    waits = job.state in (State.draft, State.scheduled)
+    return waits and job.promised is not None and job.promised[0] - now_s < SOON_S
 
 
 def urgency(job: Job, now_s: float) -> tuple[int, float, str]:

@@ -20,7 +20,7 @@ from tracking_server.dispatch.changes import cancel_job, undo_step
 from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.updates import JobChanged
 from tracking_server.live.bus import Bus
-from tracking_server.store import accounts, board, devices, notes, people
+from tracking_server.store import accounts, board, devices, messages, notes, people
 from tracking_server.store.accounts import Staff
 from tracking_server.store.engine import to_time, transaction
 from tracking_server.store.jobs import read_contacts
@@ -230,6 +230,13 @@ class Actions:
         async with self._work(staff) as work:
             if not await board.handle(work.connection, work.organisation_id, message_id, staff.id, work.now_s):
                 raise dispatch.NotFound(f"there is no message {message_id} to be handled")
+
+    async def retry_message(self, staff: Staff, message_id: UUID) -> None:
+        """Send a failed message once more."""
+        async with self._work(staff) as work:
+            if not await messages.retry_message(work.connection, work.organisation_id, message_id, work.now_s):
+                raise dispatch.NotFound(f"there is no failed message {message_id}")
+            await work.note("message_retried")
 
     @asynccontextmanager
     async def _work(self, staff: Staff) -> AsyncIterator[Work]:

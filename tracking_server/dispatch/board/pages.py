@@ -88,6 +88,7 @@ class BoardPages:
             does(f"{technician}/revoke", self._revoke),
             does("/board/notes/{item_id:uuid}/handled", self._handle_note),
             does("/board/messages/{item_id:uuid}/handled", self._handle_message),
+            does("/board/messages/{item_id:uuid}/retry", self._retry_message),
         ]
 
     async def rows(self, session: Session, looking: Looking, language: str, board: Board) -> dict[str, Rows]:
@@ -249,6 +250,10 @@ class BoardPages:
 
     async def _handle_message(self, request: Request, session: Session, form: dict[str, str]) -> Response:
         await self._actions.handle_message(session.staff, request.path_params["item_id"])
+        return go(_back(form))
+
+    async def _retry_message(self, request: Request, session: Session, form: dict[str, str]) -> Response:
+        await self._actions.retry_message(session.staff, request.path_params["item_id"])
         return go(_back(form))
 
     def _answer(self, request: Request, session: Session, template: str, status: int, /, **facts: Any) -> Response:

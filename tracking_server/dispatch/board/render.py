@@ -12,7 +12,19 @@ from babel.numbers import format_decimal
 from tracking_server import words
 from tracking_server.accounts.gate import environment, frame
 from tracking_server.dispatch.board.looking import Looking, technician_of
-from tracking_server.domain.board import Candidate, Doing, Group, doing, group_of, late_by_s, nearest, urgency
+from tracking_server.domain.board import (
+    Candidate,
+    Doing,
+    Group,
+    Trouble,
+    Whereabouts,
+    doing,
+    group_of,
+    late_by_s,
+    nearest,
+    needs_somebody,
+    urgency,
+)
 from tracking_server.domain.board import troubles as troubles_of
 from tracking_server.domain.events import EventKind
 from tracking_server.domain.job import TRANSITIONS as ALLOWED
@@ -40,11 +52,13 @@ class Painter:
 
     def lists(self, board: Board, detail: Detail | None) -> dict[str, Rows]:
         """Every list on the page, by the name of the element that holds it."""
+        inbox = self.inbox(board)
+        waiting = sum(1 for row, _ in inbox if row != "no-inbox")
         found = {
             "jobs": self.jobs(board),
             "technicians": self.technicians(board),
-            "inbox": self.inbox(board),
-            "counts": [("inbox-count", self._row("count", number=len(board.notes) + len(board.failed)))],
+            "inbox": inbox,
+            "counts": [("inbox-count", self._row("count", number=waiting))],
         }
         if detail is not None:
             found["detail"] = self.detail(board, detail)
@@ -93,16 +107,29 @@ class Painter:
         return [(f"technician-{one['line'].where.id.hex}", self._row("technician", **one)) for one in facts]
 
     def inbox(self, board: Board) -> Rows:
-        """What waits for somebody: customers' notes, messages that did not get through."""
+        """What waits for somebody: customers' notes first, then visits without a technician, messages that did not get
+        through, and phones that are silent."""
         rows: Rows = []
         for note in sorted(board.notes, key=lambda note: (note.kind not in URGENT, -note.made_s)):
             facts = {"line": board.line(note.job_id), "ago": self.ago(note.made_s), "looking": self._looking}
             wish = words.short_date(note.wish.get("day", ""), self._language)
             rows.append((f"note-{note.id.hex}", self._row("note", note=note, wish=wish, **facts)))
+        for line in self._alone(board):
+            rows.append((f"alone-{line.job.id.hex}", self._row("alone", **self._job(board, line))))
         for message in board.failed:
             facts = {"line": board.line(message.job_id), "ago": self.ago(message.at_s), "looking": self._looking}
             rows.append((f"message-{message.id.hex}", self._row("failed", message=message, **facts)))
+        for where in self._silent(board):
+            seen = None if where.position_s is None else self.ago(where.position_s)
+            rows.append((f"silent-{where.id.hex}", self._row("silent", where=where, seen=seen)))
         return rows or [("no-inbox", self._row("empty", what="inbox"))]
+
+    def _alone(self, board: Board) -> list[JobLine]:
+        return [line for line in board.jobs if needs_somebody(line.job, self._now_s)]
+
+    def _silent(self, board: Board) -> list[Whereabouts]:
+        lost = {Trouble.silent, Trouble.never_heard}
+        return [line.where for line in board.technicians if lost & set(troubles_of(line.where, self._now_s))]
 
     def detail(self, board: Board, detail: Detail) -> Rows:
         """One job: what is known, who can take it, what can be done."""
