@@ -28,6 +28,7 @@ let over = false;
 let silentOpens = 0;
 let waitMs = REOPEN_AFTER_MS;
 let heardAt = performance.now();
+let begunAt = heardAt;
 
 /** Listen until nothing more may come. @param {Reader} reader */
 export function open(reader) {
@@ -41,6 +42,8 @@ export function open(reader) {
     const quiet = !over && !document.hidden && performance.now() - heardAt > QUIET_AFTER_MS;
     const words = quiet ? (connection.dataset.quiet ?? "") : "";
     if (connection.textContent !== words) connection.textContent = words;
+    // A connection can die without a word: nobody but the clock notices.
+    if (quiet && performance.now() - begunAt > QUIET_AFTER_MS) begin(reader);
   }, LOOK_EVERY_MS);
   begin(reader);
 }
@@ -49,6 +52,7 @@ export function open(reader) {
 function begin(reader) {
   close();
   if (over || document.hidden) return;
+  begunAt = performance.now();
   if (silentOpens >= SILENT_OPENS) ask(reader);
   else listen(reader);
 }
