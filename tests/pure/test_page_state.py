@@ -109,3 +109,34 @@ def test_a_link_ends_a_week_after_the_job_or_when_it_is_told_to() -> None:
     assert link_ends_s(None, None) is None
     assert link_ends_s(None, 100.0) == 100.0 + 7 * 86_400
     assert link_ends_s(50.0, 100.0) == 50.0
+
+
+def test_a_delay_shows_the_new_window_and_strikes_the_old() -> None:
+    """The estimate first, the broken promise beside it; the promise made anew while there is no estimate, else none."""
+    late = replace(JOB, promise=2, late_promise=1, promised=(NOW + 600, NOW + 1200))
+    broken = (NOW - 3600, NOW)
+    page = page_state(late, DRIVING, NOW, today=True, broken=broken)
+    assert (page.delayed, page.window, page.was) == (True, (ETA.earliest_s, ETA.latest_s), broken)
+    unknown = page_state(replace(late, eta=None), DRIVING, NOW, today=True, broken=broken)
+    assert (unknown.window, unknown.was) == (late.promised, broken)
+    nothing = page_state(replace(late, eta=None, promise=1), DRIVING, NOW, today=True, broken=broken)
+    assert (nothing.delayed, nothing.window, nothing.was) == (True, None, broken)
+    there = page_state(replace(late, state=State.arrived), replace(DRIVING, state=State.arrived), NOW, today=True)
+    assert (there.delayed, there.was) == (False, None)
+
+
+def test_a_change_of_technician_is_news_while_they_are_awaited() -> None:
+    """Not the first assignment, not at the door, and not half a day later."""
+    given = replace(JOB, assignment=2, assigned_at_s=NOW - 60)
+    assert of(given, DRIVING).reassigned
+    assert of(replace(given, arriving_at_s=NOW), DRIVING).reassigned
+    assert not of(replace(given, assignment=1), DRIVING).reassigned
+    assert not of(replace(given, state=State.arrived), DRIVING).reassigned
+    assert not of(replace(given, assigned_at_s=NOW - 13 * 3600), DRIVING).reassigned
+
+
+def test_an_old_position_widens_the_window() -> None:
+    """By as long as nothing was heard: nobody knows what those minutes brought."""
+    fresh, stale = (of(JOB, replace(DRIVING, position_s=NOW - age_s)) for age_s in (60.0, 150.0))
+    assert fresh.window == (ETA.earliest_s, ETA.latest_s)
+    assert stale.window == (ETA.earliest_s, ETA.latest_s + 150.0)
