@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import ssl
+import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -287,6 +292,29 @@ async def test_the_address_looked_at_is_the_address_connected_to(now_s: float, m
         with pytest.raises(Refused):
             await caller(now_s, network).send(outgoing(f"http://name.example:{one.port}/", now_s))
     assert one.connections == 1
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
+async def test_the_name_is_kept_although_an_address_is_connected_to(now_s: float, tmp_path: Path) -> None:
+    """TLS asks for the URL's name and believes only a certificate for it, whatever address it was looked up to."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ["-subj", "/CN=name.example", "-addext", "subjectAltName=DNS:name.example"]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+               "-days", "2", "-keyout", str(key), "-out", str(certificate), *subject]  # fmt: skip
+    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    theirs.load_cert_chain(certificate, key)
+    asked: list[str | None] = []
+    theirs.sni_callback = lambda _, name, __: asked.append(name)
+    ours = ssl.create_default_context(cafile=str(certificate))
+    network = GuardedNetwork(local=True, resolve=resolver(["127.0.0.1"]))
+    async with receiver(tls=theirs) as one:
+        sender = WebhookCaller(LOCAL, SetClock(now_s), network, ours)
+        await sender.send(outgoing(f"https://name.example:{one.port}/", now_s))
+        with pytest.raises(Unreachable):
+            await sender.send(outgoing(f"https://other.example:{one.port}/", now_s))
+    assert asked == ["name.example", "other.example"]
+    assert [headers["host"] for headers, _ in one.requests] == [f"name.example:{one.port}"]
 
 
 async def test_a_redirect_is_not_followed(now_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -50,10 +51,12 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiver(host: str = "127.0.0.1", port: int = 0, **how: object) -> AsyncIterator[Receiver]:
+async def receiver(
+    host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None, **how: object
+) -> AsyncIterator[Receiver]:
     """Listen until the block ends."""
     one = Receiver(**how)  # type: ignore[arg-type]
-    server = await asyncio.start_server(one.talk, host, port)
+    server = await asyncio.start_server(one.talk, host, port, ssl=tls)
     one.port = server.sockets[0].getsockname()[1]
     try:
         yield one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from datetime import UTC, datetime
 
 import httpcore
@@ -23,8 +24,15 @@ class WebhookCaller:
 
     keeps_keys = True  # webhook-id, by which receivers drop repetitions
 
-    def __init__(self, settings: Settings, clock: Clock, network: GuardedNetwork | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        network: GuardedNetwork | None = None,
+        trusted: ssl.SSLContext | None = None,
+    ) -> None:
         self._clock = clock
+        self._trusted = trusted or ssl.create_default_context()  # read once: it takes longer than a call
         self._local = settings.webhooks_local
         self._network = network or GuardedNetwork(local=self._local)
 
@@ -58,7 +66,7 @@ class WebhookCaller:
             "webhook-signature": Webhook(outgoing.secret).sign(outgoing.key, sent_at, outgoing.body),
         }
         async with (
-            httpcore.AsyncConnectionPool(network_backend=self._network, max_connections=1) as pool,
+            httpcore.AsyncConnectionPool(self._trusted, network_backend=self._network, max_connections=1) as pool,
             pool.stream("POST", url, headers=list(headers.items()), content=outgoing.body.encode()) as answer,
         ):
             read = 0
