@@ -42,6 +42,7 @@ async def test_a_stream_is_refused_for_a_while_when_the_store_is_away() -> None:
             answer = await client.get(path, headers=cookies)
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "2"
+        assert "This page tries again by itself." in answer.text
         for path in ("/docs", "/redoc", "/openapi.json"):
             assert (await client.get(path)).status_code == 404
 

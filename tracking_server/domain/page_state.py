@@ -92,7 +92,7 @@ class PageState:
     @property
     def actions(self) -> frozenset[Action]:
         """What the customer can do now."""
-        return ACTIONS[self.showing]
+        return ACTIONS[self.showing] - (frozenset() if self.window else {Action.calendar})
 
     def takes(self, action: Action) -> bool:
         """Whether the customer's form for this action is still of use."""

@@ -96,7 +96,7 @@ class CustomerPages:
     def _for_visitor(self, serve: ForVisitor) -> Handler:
         """Opens the link and reads its job first; nothing is said to those to whom nothing opens."""
 
-        async def handle(request: Request) -> Response:
+        async def answer(request: Request) -> Response:
             visitor = await self._access.visitor(request)
             view = (
                 None if visitor is None else await self._watched.read(visitor.link.organisation_id, visitor.link.job_id)
@@ -105,6 +105,12 @@ class CustomerPages:
                 return self._gone(request)
             page = render.page_of(view, visitor.link, self._clock.now())
             return self._gone(request) if page.showing is Showing.expired else await serve(request, visitor, view, page)
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except Unavailable:
+                return self._away(request)
 
         return handle
 
@@ -270,6 +276,11 @@ class CustomerPages:
 
     def _gone(self, request: Request) -> Response:
         return answers.html(request, self._renderer.gone(language(request)), self._headers(in_url=True), 410)
+
+    def _away(self, request: Request) -> Response:
+        """While the store is away; what was sent is not kept, and the reader can send it again."""
+        headers = self._headers(in_url=True) | {"retry-after": str(RETRY_AFTER_S)}
+        return answers.html(request, self._renderer.away(language(request), request.method == "GET"), headers, 503)
 
     def _headers(self, *, in_url: bool) -> dict[str, str]:
         return answers.page_headers(secure=self._secure, in_url=in_url, images_from=self._basemap.image_sources)

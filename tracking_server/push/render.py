@@ -136,6 +136,10 @@ class Renderer:
         """The same bytes for an expired, a revoked and an unknown link."""
         return self._render("expired.html", language, {"asked": asked, "colour": DEFAULT})
 
+    def away(self, language: str, reloads: bool) -> str:
+        """While nothing can be read."""
+        return self._render("away.html", language, {"reloads": reloads, "colour": DEFAULT})
+
     def _page_facts(self, view: JobView, page: PageState, visitor: Visitor, own: Own, now_s: float) -> dict[str, Any]:
         ends_s = link_ends_s(visitor.link.expires_s, view.job.ended_at_s)
         zone, language = view.time_zone, visitor.language
