@@ -1,0 +1,150 @@
+"""What the board makes of jobs and technicians."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from uuid import UUID
+
+import pytest
+from starlette.datastructures import QueryParams
+
+from tracking_server.accounts import passwords
+from tracking_server.dispatch.board.actions import Wrong, window
+from tracking_server.dispatch.board.looking import looking_at
+from tracking_server.domain.board import (
+    Doing,
+    Group,
+    Trouble,
+    Whereabouts,
+    doing,
+    group_of,
+    late_by_s,
+    nearest,
+    needs_somebody,
+    troubles,
+    urgency,
+)
+from tracking_server.domain.eta import Window
+from tracking_server.domain.geofence import Geofence
+from tracking_server.domain.job import Job, State
+from tracking_server.domain.role import MAY, Deed, Role, may
+from tracking_server.domain.shift import Shift
+
+NOW_S = 1_800_000_000.0
+DOOR = Geofence(-8.61, 41.15)
+JOB = Job(UUID(int=1), State.assigned, 1, DOOR, promise=1, promised=(NOW_S + 3600, NOW_S + 7200))
+ANA = Whereabouts(UUID(int=9), "Ana", Shift(NOW_S - 9000), NOW_S - 10, -8.61, 41.16, 80.0, 1)
+
+
+def test_a_job_is_late_by_the_clock_and_by_the_estimate() -> None:
+    """Only while somebody waits for it, and only when a window was promised."""
+    assert late_by_s(JOB, NOW_S) is None
+    assert late_by_s(JOB, NOW_S + 7260) == 60
+    soon = Window(NOW_S + 7000, NOW_S + 7500, NOW_S + 8000, 0.8)
+    assert late_by_s(replace(JOB, state=State.en_route, eta=soon), NOW_S) == 300
+    assert late_by_s(replace(JOB, state=State.arrived), NOW_S + 9000) is None
+    assert late_by_s(replace(JOB, promised=None), NOW_S + 9000) is None
+
+
+def test_the_most_urgent_comes_first() -> None:
+    """The latest of the late, then what nobody has, what is under way, what is planned by its hour, what is over."""
+    very_late = replace(JOB, id=UUID(int=2), promised=(NOW_S - 9000, NOW_S - 5000))
+    late = replace(JOB, id=UUID(int=3), promised=(NOW_S - 900, NOW_S - 60))
+    unassigned = replace(JOB, id=UUID(int=4), state=State.scheduled)
+    draft = replace(JOB, id=UUID(int=5), state=State.draft, promised=None)
+    driving = replace(JOB, id=UUID(int=6), state=State.en_route)
+    done = replace(JOB, id=UUID(int=7), state=State.completed, ended_at_s=NOW_S - 5)
+    wanted = [very_late, late, unassigned, draft, driving, JOB, done]
+    assert sorted(wanted[::-1], key=lambda job: urgency(job, NOW_S)) == wanted
+    groups = [Group.late] * 2 + [Group.unassigned] * 2 + [Group.under_way, Group.waiting, Group.ended]
+    assert [group_of(job, NOW_S) for job in wanted] == groups
+    assert [needs_somebody(job, NOW_S) for job in wanted] == [False, False, True, False, False, False, False]
+    assert not needs_somebody(unassigned, NOW_S - 86_400)
+
+
+def test_the_nearest_are_those_whose_fix_is_fresh() -> None:
+    """Metres first; an old fix, one from before the shift's end and none at all are no distance."""
+    near = replace(ANA, id=UUID(int=11), name="Near", lat=41.151)
+    resting = replace(near, id=UUID(int=12), name="Resting", lat=41.152)
+    resting = replace(resting, shift=Shift(NOW_S - 9000, None, ((NOW_S - 60, None),)))
+    old = replace(near, id=UUID(int=13), name="Old", position_s=NOW_S - 181)
+    off = replace(near, id=UUID(int=14), name="Off", shift=None)
+    unknown = replace(near, id=UUID(int=15), name="Unknown", position_s=None, lon=None, lat=None)
+    found = nearest([off, unknown, old, ANA, resting, near], {}, DOOR, NOW_S)
+    assert [choice.name for choice in found] == ["Near", "Resting", "Ana", "Old", "Unknown", "Off"]
+    metres = [None if choice.away_m is None else round(choice.away_m) for choice in found]
+    assert metres == [111, 222, 1111, None, None, None]
+    assert found[1].doing is Doing.on_break
+
+
+def test_what_a_technician_is_at() -> None:
+    """A break before everything, a door before a drive, and a free one has a next stop."""
+    shift = Shift(NOW_S - 100)
+    at, driving = replace(JOB, state=State.arrived), replace(JOB, id=UUID(int=2), state=State.en_route)
+    assert doing(None, [at], NOW_S) == (Doing.off_shift, None)
+    assert doing(replace(shift, breaks=((NOW_S - 5, None),)), [at], NOW_S) == (Doing.on_break, None)
+    assert doing(shift, [driving, at], NOW_S) == (Doing.at, at)
+    assert doing(shift, [JOB, driving], NOW_S) == (Doing.driving, driving)
+    assert doing(shift, [JOB], NOW_S) == (Doing.free, JOB)
+
+
+def test_what_is_wrong_with_a_phone() -> None:
+    """Nothing off shift; a new shift gets five minutes; several things at once."""
+    assert troubles(ANA, NOW_S) == []
+    assert troubles(replace(ANA, phones=0), NOW_S) == [Trouble.no_phone]
+    assert troubles(replace(ANA, position_s=NOW_S - 301, battery_pct=5.0), NOW_S) == [Trouble.silent, Trouble.battery]
+    assert troubles(replace(ANA, position_s=NOW_S - 301, shift=None), NOW_S) == []
+    fresh = replace(ANA, shift=Shift(NOW_S - 299), position_s=NOW_S - 9000)
+    assert troubles(fresh, NOW_S) == []
+    assert troubles(fresh, NOW_S + 2) == [Trouble.never_heard]
+
+
+def test_each_role_may_what_the_next_may() -> None:
+    """An owner everything, a dispatcher all but people, a viewer nothing but look."""
+    assert MAY[Role.owner] > MAY[Role.dispatcher] > MAY[Role.viewer]
+    assert may(Role.viewer, Deed.look)
+    assert not may(Role.viewer, Deed.dispatch)
+    assert not may(Role.dispatcher, Deed.manage)
+
+
+def test_a_day_is_as_long_as_it_is_there() -> None:
+    """Of 23 and 25 hours when the clocks change; midnight is the firm's."""
+    hours = []
+    for day in ("2026-03-29", "2026-10-25", "2026-11-22"):
+        looking = looking_at(QueryParams({"day": day}), "Europe/Lisbon", NOW_S)
+        hours.append((looking.day.ends_s - looking.day.begins_s) / 3600)
+    assert hours == [23, 25, 24]
+    late = looking_at(QueryParams({}), "Asia/Bangkok", 1_799_999_940.0)
+    assert (late.wanted, late.day.is_today) == (date(2027, 1, 15), True)
+    assert late.day.begins_s == 1_799_946_000.0
+
+
+@pytest.mark.parametrize("time_zone", ["Europe/Lisbon", "Asia/Bangkok"])
+def test_a_window_is_typed_in_the_firm_s_time(time_zone: str) -> None:
+    """Both ends or none; the second after the first."""
+    found = window("2026-07-01T14:00", "2026-07-01T16:00", time_zone)
+    assert found is not None
+    hour = {"Europe/Lisbon": 13, "Asia/Bangkok": 7}[time_zone]
+    assert (found[0] % 86_400 / 3600, found[1] - found[0]) == (hour, 7200)
+    assert window("", "", time_zone) is None
+    for begins, ends in (("2026-07-01T14:00", ""), ("x", "y"), ("2026-07-01T14:00", "2026-07-01T14:00")):
+        with pytest.raises(Wrong):
+            window(begins, ends, time_zone)
+
+
+@pytest.mark.parametrize(
+    ("password", "fault"),
+    [
+        ("three plain words", None),
+        ("๑๒๓๔๕๖๗๘๙๐", None),
+        ("short", "short"),
+        ("x" * 201, "long"),
+        ("Password123", "common"),
+        ("abababababab", "common"),
+        ("joana@ribeira.example", "common"),
+    ],
+)
+def test_a_password_is_long_and_not_everybody_s(password: str, fault: str | None) -> None:
+    """No rule about kinds of characters; one's own address is a bad one."""
+    assert passwords.fault(password, "joana@ribeira.example") == fault
