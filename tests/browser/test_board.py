@@ -47,6 +47,12 @@ async def make_job(stage: Stage, firm: Firm) -> object:
         await fresh.engine.dispose()
 
 
+async def hire_technician(stage: Stage, firm: Firm) -> None:
+    fresh = Firm(stage.firm().engine, firm.organisation_id, time.time())
+    await fresh.phone("Newly Hired")
+    await fresh.engine.dispose()
+
+
 async def sign_in(stage: Stage, language: str) -> str:
     """A session of an owner who reads that language."""
     firm = stage.firm(language)
@@ -137,10 +143,16 @@ def test_the_board_lives_while_somebody_chooses(desk: Desk) -> None:
     select.select_option(index=1)
     chosen = select.input_value()
     page.evaluate("window.stayed = true")
+    aside(hire_technician(desk.stage, desk.firm))  # one more choice
     other = desk.new_job().replace("-", "")
     expect(page.locator(f"#job-{other}")).to_be_visible()
-    page.wait_for_timeout(3_500)
+    expect(page.locator("#technicians")).to_contain_text("Newly Hired")
     assert select.input_value() == chosen
+    assert "Newly Hired" not in select.inner_text()
+    select.select_option(index=0)
+    page.locator("h2").first.click()
+    desk.new_job()
+    expect(select).to_contain_text("Newly Hired", timeout=25_000)
     assert page.evaluate("window.stayed")
 
 

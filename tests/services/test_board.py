@@ -17,6 +17,7 @@ from tests.support.firm import Firm, Phone
 from tests.support.rows import events, job_row, rows
 from tests.support.staff import Browser, begin_session, hire, words_of
 from tracking_server.app import create_app
+from tracking_server.domain.checkpoint import Checkpoint
 from tracking_server.domain.events import TapKind
 from tracking_server.domain.note import Author, Note, NoteKind
 from tracking_server.domain.role import Role
@@ -128,6 +129,9 @@ async def test_a_wrong_arrival_is_undone(office: Office, journey: Journey, clock
     assert (await job_row(office.firm, job_id)).state == "en_route"
     assert [event.kind for event in await events(office.firm, job_id)][-1] == "undone"
     assert "correction" in [row.kind for row in await rows(office.firm, "message")]
+    (technician,) = await rows(office.firm, "technician")
+    presence = Checkpoint.from_json(technician.checkpoint).stays[job_id].presence
+    assert "undone" in str(presence), "the next arrival needs the technician to come in again"
     clock.now_s += 10
     await journey.accept(phone.delivery(clock.now_s, [phone.fix(clock.now_s - 1, 500.0, accuracy_m=8.0)]))
     assert (await job_row(office.firm, job_id)).state == "en_route"

@@ -15,6 +15,9 @@ const search = /** @type {HTMLInputElement} */ (element("search"));
 const url = document.body.dataset.updates ?? "";
 const drawing = drawMap(element("map")).then((map) => map && boardOn(map, addressOf));
 
+/** What rows are to say, once nobody uses them. @type {Map<Element, string>} */
+const later = new Map();
+
 /** @type {EventSource | undefined} */
 let source;
 let over = false;
@@ -76,21 +79,18 @@ function hear() {
  * @param {Changed} changed
  */
 function put(list, changed) {
-  const focused = document.activeElement;
   const kept = new Map([...list.children].map((row) => [row.id, row]));
   for (const [id, html] of Object.entries(changed.rows)) {
     let row = kept.get(id);
-    if (row && inUse(row)) continue;
     if (!row) {
       row = document.createElement("div");
       row.id = id;
       row.className = "row";
       kept.set(id, row);
     }
-    const had = row.contains(focused);
-    row.innerHTML = html;
-    if (had) /** @type {HTMLElement | null} */ (row.querySelector("a, button"))?.focus();
+    later.set(row, html);
   }
+  writeRows();
   /** @type {Element | null} */
   let after = null;
   for (const id of changed.order) {
@@ -102,7 +102,21 @@ function put(list, changed) {
     if (row !== next) list.insertBefore(row, next);
     after = row;
   }
-  for (const row of kept.values()) row.remove();
+  for (const row of kept.values()) {
+    later.delete(row);
+    row.remove();
+  }
+}
+
+/** Write what has come for rows, but for those in use: their turn is when they are left. */
+function writeRows() {
+  for (const [row, html] of later) {
+    if (inUse(row)) continue;
+    later.delete(row);
+    const had = row.contains(document.activeElement);
+    row.innerHTML = html;
+    if (had) /** @type {HTMLElement | null} */ (row.querySelector("a, button"))?.focus();
+  }
 }
 
 /** @param {Element} row */
@@ -160,6 +174,9 @@ document.addEventListener("keydown", (event) => {
   } else step(event);
 });
 search.addEventListener("input", filter);
+for (const left of ["focusout", "change", "toggle"]) {
+  document.addEventListener(left, () => setTimeout(writeRows), true);
+}
 for (const day of document.querySelectorAll(".days input[type=date]")) {
   day.addEventListener("change", () => /** @type {HTMLInputElement} */ (day).form?.requestSubmit());
 }
