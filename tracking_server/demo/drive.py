@@ -10,7 +10,7 @@ import math
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 from tracking_server.domain.geo import XY, Plane
@@ -49,6 +49,10 @@ class Ride:
 
     fixes: tuple[DrivenFix, ...]
     arrives_s: float
+
+    def between(self, from_s: float, until_s: float) -> Ride:
+        """The same ride, without what comes before or, at the earliest, at `until_s`."""
+        return replace(self, fixes=tuple(fix for fix in self.fixes if from_s <= fix.after_s < until_s))
 
 
 def ride(

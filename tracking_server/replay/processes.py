@@ -1,4 +1,4 @@
-"""The replay's own service and worker, which end with it."""
+"""A service and a worker of one's own, for a replay or the demo: they end with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,28 +25,30 @@ LOG_LINES_SHOWN = 10
 
 
 class ProcessEnded(Exception):
-    """A process of the replay did not start, or ended by itself."""
+    """A process did not start, or ended by itself."""
 
 
 class Processes:
-    """`serve` and `work`, each with its output in a log file."""
+    """`serve` and `work`, each with its output in a log file, `OWNER-serve.log`."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, owner: str, environment: Mapping[str, str]) -> None:
         self.url = url
         self._folder = folder
+        self._owner = owner
+        self._environment = environment
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, environment: dict[str, str]) -> None:
+    def start(self, name: str) -> None:
         """From the main thread only: what the kernel does when a parent dies is tied to the thread that forked."""
-        with self._log(name).open("wb") as log:
+        with self.log(name).open("ab" if name in self._running else "wb") as log:
             self._running[name] = subprocess.Popen(  # noqa: S603 (our own program)
                 [*WITH_THIS_PROCESS, sys.executable, "-m", "tracking_server", name],
                 cwd=CLONE,
-                env=environment,
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                process_group=0,  # Ctrl-C is for the replay, which then stops them
+                process_group=0,  # Ctrl-C is for their owner, who then stops them
             )
 
     def stop(self) -> None:
@@ -74,39 +76,47 @@ class Processes:
             self._check()
             await asyncio.sleep(LOOK_EVERY_S)
 
+    def ended(self) -> list[str]:
+        """Which of them do not run any more."""
+        return [name for name, process in self._running.items() if process.poll() is not None]
+
+    def log(self, name: str) -> Path:
+        """Where it writes."""
+        return self._folder / f"{self._owner}-{name}.log"
+
     def _check(self) -> None:
-        for name, process in self._running.items():
-            if process.poll() is not None:
-                raise ProcessEnded(f"{name} ended with {process.returncode}. {self._last_words(name)}")
+        for name in self.ended():
+            raise ProcessEnded(f"{name} ended with {self._running[name].returncode}. {self._last_words(name)}")
 
     def _last_words(self, name: str) -> str:
-        lines = self._log(name).read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-        return "\n".join([f"The end of {self._log(name)}:", *lines])
-
-    def _log(self, name: str) -> Path:
-        return self._folder / f"replay-{name}.log"
+        lines = self.log(name).read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+        return "\n".join([f"The end of {self.log(name)}:", *lines])
 
 
 @contextmanager
 def processes(installation: Installation, database: str, clock: str) -> Iterator[Processes]:
     """Run the service and the worker on a database for as long as the block lasts."""
     port = free_port()
+    environment = environment_for(installation, database, clock) | {"DOORSTEP_PORT": str(port)}
+    own = Processes(f"http://127.0.0.1:{port}", installation.folder, "replay", environment)
+    try:
+        for name in COMMANDS:
+            own.start(name)
+        yield own
+    finally:
+        own.stop()
+
+
+def environment_for(installation: Installation, database: str, clock: str) -> dict[str, str]:
+    """The settings of processes that work on a database of the embedded servers, and of nobody else's."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DOORSTEP_")}
-    environment |= {
+    return environment | {
         "DOORSTEP_EMBEDDED": "true",
         "DOORSTEP_DATABASE_URL": installation.app_url(database),
         "DOORSTEP_OWNER_DATABASE_URL": installation.owner_url(database),
         "DOORSTEP_REDIS_URL": installation.redis_url,
         "DOORSTEP_CLOCK": clock,
-        "DOORSTEP_PORT": str(port),
     }
-    own = Processes(f"http://127.0.0.1:{port}", installation.folder)
-    try:
-        for name in COMMANDS:
-            own.start(name, environment)
-        yield own
-    finally:
-        own.stop()
 
 
 def free_port() -> int:
