@@ -5,12 +5,16 @@ Their addresses carry a hash of them all, so that a browser keeps them for ever 
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -20,7 +24,9 @@ from tracking_server.domain.colour import palette
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 FOLDERS = ("", "styles", "vendor")  # vendor/ is made by the set-up; without it there is no map
 FOR_EVER = "public, max-age=31536000, immutable"
-COLOUR_FILE = re.compile(r"colour-([0-9a-f]{6})\.css")
+STYLES = ("styles/tokens.css", "styles/page.css")  # they stand in the page itself: asking for them costs a round trip
+STYLE = re.compile("<style>(.*?)</style>", re.DOTALL)
+COLOURS_KEPT = 1_000
 HEADERS = {
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
@@ -51,23 +57,22 @@ class ViewFiles:
         for name, file in self._files.items():
             whole.update(name.encode() + file.data)
         self._version = whole.hexdigest()[:12]
+        self._styles = "".join(self._files[name].data.decode() for name in STYLES)
 
     def url(self, name: str) -> str:
         """Where a browser finds a file, `styles/page.css` for one."""
         return f"/view/{self._version}/{name}"
 
-    def colour_url(self, colour: str) -> str:
-        """Where a browser finds the style sheet of a firm's colour, `#rrggbb`."""
-        return self.url(f"colour-{colour.removeprefix('#')}.css")
+    def style(self, colour: str) -> Markup:
+        """The style sheet of a page in a firm's colour, `#rrggbb`: for the page's first `<style>`."""
+        return Markup(self._styles + _colour_css(colour))  # noqa: S704 (files of ours, and a checked colour)
 
     def route(self) -> Route:
         """Serves them all. A page of another version gets today's files, and does not keep them."""
         return Route("/view/{version}/{name:path}", self._serve)
 
     async def _serve(self, request: Request) -> Response:
-        name, version = request.path_params["name"], request.path_params["version"]
-        coloured = COLOUR_FILE.fullmatch(name)
-        file = _packed("text/css", _colour_css(f"#{coloured[1]}").encode()) if coloured else self._files.get(name)
+        version, file = request.path_params["version"], self._files.get(request.path_params["name"])
         if file is None:
             return PlainTextResponse("there is no such file", status_code=404)
         headers = HEADERS | {"cache-control": FOR_EVER if version == self._version else "no-cache"}
@@ -76,12 +81,24 @@ class ViewFiles:
         return Response(file.data, media_type=file.media_type, headers=headers)
 
 
+def allowing_style(headers: Mapping[str, str], html: str) -> dict[str, str]:
+    """Headers whose policy allows the page's first `<style>`, by its hash, and no other."""
+    found = STYLE.search(html)
+    if found is None:
+        return dict(headers)
+    digest = base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
+    policy = headers["content-security-policy"]
+    allowed = policy.replace("style-src 'self'", f"style-src 'self' 'sha256-{digest}'")
+    return {**headers, "content-security-policy": allowed}
+
+
 def _packed(media_type: str, data: bytes) -> ViewFile:
     return ViewFile(media_type, data, gzip.compress(data, mtime=0))
 
 
+@lru_cache(COLOURS_KEPT)
 def _colour_css(colour: str) -> str:
-    """The roles of a firm's colour; the page has no style in its HTML."""
+    """The roles of a firm's colour."""
     paint = palette(colour)
     return (
         f":root{{--firm:{paint.fill};--on-firm:{paint.on_fill};--firm-ink:{paint.ink_light}}}"

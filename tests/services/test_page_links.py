@@ -185,10 +185,10 @@ async def test_a_page_weighs_little(
     async with visiting(servers, database, clock, show.tokens["en_route"]) as visitor:
         answer, weight = await weigh(visitor.client, f"{visitor.base}?lang={language}")
         parts = set(re.findall(r'(?:href|src)="(/view/[^"]+\.(?:js|css))"', answer))
-        assert len(parts) == 9
+        assert len(parts) == 6
         weight += sum([(await weigh(visitor.client, part))[1] for part in parts])
         assert weight <= BEFORE_THE_MAP
-        version = next(iter(parts)).rsplit("/", 1)[0].removesuffix("/styles")
+        version = next(iter(parts)).rsplit("/", 1)[0]
         later = [f"{version}/map.js", f"{version}/styles/map.css"]
         later += [f"{version}/vendor/{name}" for name in ("leaflet.js", "leaflet.css", "protomaps-leaflet.js")]
         if not (Path(__file__).parents[2] / "customer_view" / "vendor").is_dir():
@@ -201,7 +201,7 @@ async def weigh(client: httpx.AsyncClient, address: str) -> tuple[str, int]:
     """A file's text and its bytes on the wire; kept for ever if it is no page."""
     async with client.stream("GET", address, headers={"accept-encoding": "gzip"}) as answer:
         assert answer.status_code == 200, address
-        assert answer.headers.get("content-encoding") == "gzip" or "colour-" in address, address
+        assert answer.headers.get("content-encoding") == "gzip", address
         if address.startswith("/view/"):
             assert "immutable" in answer.headers["cache-control"]
         raw = b"".join([chunk async for chunk in answer.aiter_raw()])
@@ -214,7 +214,7 @@ async def test_only_the_page_s_own_files_are_served(
     """No path leads out, and an old page's files are today's, kept by nobody."""
     async with visiting(servers, database, clock, show.tokens["today"]) as visitor:
         client = visitor.client
-        for name in ("page.html", "..%2fpyproject.toml", "locale/en", "colour-zzz.css", "package.json"):
+        for name in ("page.html", "..%2fpyproject.toml", "locale/en", "package.json"):
             assert (await client.get(f"/view/0/{name}")).status_code == 404, name
         old = await client.get("/view/0/link.js")
         assert (old.status_code, old.headers["cache-control"]) == (200, "no-cache")

@@ -11,10 +11,12 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tracking_server import words
+
 Tags = Mapping[str, str]
 Value = str | int | float | bool
 
-LANGUAGE = re.compile(r"name:[a-z]{2,3}([_-]\w+)?")
+NAMES = {"name", *(f"name:{language}" for language in words.LANGUAGES)}  # those that our pages can show
 METRES = re.compile(r"(\d+(?:\.\d+)?)(?: ?m)?")
 LEVEL_M = 3.0  # the usual height of a storey
 
@@ -118,8 +120,8 @@ class Meaning:
 
 
 def names(tags: Tags) -> dict[str, Value]:
-    """The name, and the names in each language."""
-    return {key: value for key, value in tags.items() if key == "name" or LANGUAGE.fullmatch(key)}
+    """The name, and the names in the languages of our pages: others would only be carried to phones and back."""
+    return {key: value for key, value in tags.items() if key in NAMES}
 
 
 def of_line(tags: Tags) -> Meaning | None:

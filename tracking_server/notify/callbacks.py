@@ -40,7 +40,7 @@ from tracking_server.store.opt_outs import (
     opt_out_of,
     organisations_sending_from,
 )
-from tracking_server.view_files import ViewFiles
+from tracking_server.view_files import ViewFiles, allowing_style
 
 log = structlog.get_logger()
 MOST_READ = 64 * 1024
@@ -201,7 +201,8 @@ class Callbacks:
                 owner = await email_owner(connection, *found)
         if found is None or owner is None:
             accepted = words.choose_language(None, request.headers.get("accept-language", ""))
-            return HTMLResponse(self._page(None, accepted, stopped=False), status_code=410, headers=PAGE_HEADERS)
+            html = self._page(None, accepted, stopped=False)
+            return HTMLResponse(html, status_code=410, headers=allowing_style(PAGE_HEADERS, html))
         stopped = owner.opted_out
         if request.method == "POST":
             stopped = b"again=" not in await read_body(request)
@@ -211,7 +212,7 @@ class Callbacks:
                 else:
                     await opt_in_to(connection, found[0], owner.email)
         html = self._page(owner, language_of(owner.language), stopped=stopped)
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        return HTMLResponse(html, headers=allowing_style(PAGE_HEADERS, html))
 
     def _page(self, owner: EmailOwner | None, language: str, *, stopped: bool) -> str:
         return (
@@ -224,7 +225,7 @@ class Callbacks:
                 colour=(owner and owner.colour) or DEFAULT,
                 stopped=stopped,
                 url=self._view_files.url,
-                colour_url=self._view_files.colour_url,
+                style=self._view_files.style,
             )
         )
 

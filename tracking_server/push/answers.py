@@ -10,6 +10,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tracking_server.view_files import allowing_style
+
 WORTH_PACKING = 400  # bytes; below it the headers of a packet weigh more
 YEAR_S = 31_536_000
 
@@ -47,7 +49,7 @@ def page_headers(*, secure: bool, in_url: bool = False, images_from: Sequence[st
 
 def html(request: Request, text: str, headers: Mapping[str, str], status_code: int = 200) -> Response:
     """A page, compressed for those who can read it."""
-    return _packed(request, text, "text/html", headers, status_code)
+    return _packed(request, text, "text/html", allowing_style(headers, text), status_code)
 
 
 def facts(request: Request, content: dict[str, Any], headers: Mapping[str, str]) -> Response:

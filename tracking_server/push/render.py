@@ -162,7 +162,7 @@ class Renderer:
     def _render(self, name: str, language: str, facts: Mapping[str, Any]) -> str:
         served = {
             "url": self._view_files.url,
-            "colour_url": self._view_files.colour_url,
+            "style": self._view_files.style,
             "language": language,
             "direction": words.direction(language),
         }
