@@ -131,7 +131,8 @@ async def tell_morning(
     begun = Begun(way, now_s - max(0.0, way.arrives_s - ARRIVES_IN_S))
     await stand(david, where.david[0], at(-49), begun.start_s - 2)
     passed_s = now_s - begun.start_s
-    await david.follow(way.between(0, passed_s), begun.start_s, visits["arriving"].job_id)
+    passed = ride(ways.between(*where.david), 7, every_s=PAST_EVERY_S).between(0, passed_s)
+    await david.follow(passed, begun.start_s, visits["arriving"].job_id)
 
     await henrik.tap(TapKind.shift_start, at_s=at(-130))
     await come_from(henrik, where.elena[1], where.others[3], at(-30), visits["in_progress"])
