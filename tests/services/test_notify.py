@@ -165,6 +165,7 @@ async def test_each_contact_is_told_each_step_once_in_their_language(
         await send_message(parts, firm.organisation_id, row.id)
     assert len(sink.mails) == 12
     assert len({mail["message-id"] for mail in sink.mails}) == 12
+    assert all(mail["content-language"] == str(mail["to"])[:2] for mail in sink.mails)
     assert {str(mail["from"]) for mail in sink.mails} == {"Ribeira Plumbing <visits@doorstep.example>"}
 
 

@@ -83,12 +83,12 @@ class Mailer:
         message["From"] = Address(_one_line(mail.sender), addr_spec=self._sender.addr_spec)
         message["To"] = recipient
         message["Subject"] = _one_line(mail.subject)
-        message["Content-Language"] = mail.language
         message["Auto-Submitted"] = "auto-generated"  # no out-of-office answers (RFC 3834)
         if mail.unsubscribe_url:
             message["List-Unsubscribe"] = f"<{mail.unsubscribe_url}>"
             message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # a button of the mail program (RFC 8058)
         message.set_content(mail.body)
+        message["Content-Language"] = mail.language  # after the content, which takes all of its headers away
         return message
 
 
