@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from tracking_server import embedded
 from tracking_server.basemap.archive import NotABasemap
+from tracking_server.demo.command import demo
 from tracking_server.dispatch import jobs as dispatch
 from tracking_server.firm_commands import (
     first_owner_url,
@@ -45,6 +46,7 @@ app.add_typer(links_app, name="links")
 app.add_typer(messages_app, name="messages")
 app.add_typer(webhooks_app, name="webhooks")
 app.command("setup-token")(setup_token)
+app.command("demo")(demo)
 
 
 @app.command()
@@ -132,28 +134,13 @@ def find_problems(settings: Settings) -> list[str]:
 
 
 @app.command()
-def demo(
-    host: Annotated[str, typer.Option(help="127.0.0.1 keeps it to this machine.")] = "0.0.0.0",  # noqa: S104
-    port: Annotated[
-        int, typer.Option(min=1, max=65_534, help="For the service; the next one shows what was sent.")
-    ] = 8020,
-    speed: Annotated[float, typer.Option(min=0.1, max=100, help="So many times as fast as the clock.")] = 1.0,
-    seconds: Annotated[float | None, typer.Option(min=1, help="End by itself, so long after it is ready.")] = None,
-    as_json: Json = False,
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Show everything at once: a firm at work in a database of its own, until Ctrl-C."""
-    from tracking_server.demo.run import Options
-    from tracking_server.demo.run import demo as run_demo
-    from tracking_server.demo.told import Told
+    """Forget the embedded databases, the demo and its map. What was fetched stays."""
+    from tracking_server.reset_command import reset as run_reset
 
-    def ready(told: Told) -> None:
-        if as_json:
-            print(json.dumps(told.to_json(), indent=2), flush=True)  # noqa: T201 (the JSON document)
-        else:
-            told.show(Console())
-
-    run_demo(Options(host, port, speed, seconds), ready)
-    console.print("the demo has stopped")
+    run_reset(yes=yes)
 
 
 @app.command()

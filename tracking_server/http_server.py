@@ -7,11 +7,14 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import uvicorn
 
-from tracking_server.app import HotPaths
 from tracking_server.installation import UserError, console
+
+if TYPE_CHECKING:
+    from tracking_server.app import HotPaths  # who only listens need not wait for it
 
 GRACE_S = 3  # a phone's last batch is committed within it
 BACKLOG = 2_048

@@ -117,7 +117,7 @@ class Round:
         self._visits = 0
 
     async def run(self, at: LonLat, begun: Begun | None = None) -> None:
-        """Go on from a place, or from the middle of a ride. Ends when the phone is shut out, as on the board."""
+        """Go on from a place, or from the middle of a ride. Waits for ever once the phone is shut out."""
         self._at = at
         while True:
             try:
@@ -127,7 +127,7 @@ class Round:
                 await asyncio.sleep(LOOK_EVERY_S)
             except Refused:
                 self.doing = "has lost the phone"
-                return
+                await asyncio.Event().wait()
 
     async def _next(self, begun: Begun | None) -> None:
         stops = await self._office.stops(self.technician)

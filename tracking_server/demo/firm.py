@@ -14,7 +14,6 @@ from tracking_server import links, tokens
 from tracking_server.accounts.passwords import hash_password
 from tracking_server.demo import cast
 from tracking_server.demo.cast import Customer, Person
-from tracking_server.demo.drive import ride
 from tracking_server.demo.logo import logo
 from tracking_server.demo.portraits import portrait
 from tracking_server.demo.ways import Ways
@@ -91,9 +90,8 @@ async def make_firm(engine: AsyncEngine, ways: Ways, time_zone: str, now_s: floa
 def _settings(ways: Ways) -> dict[str, object]:
     """No quiet hours, whenever the demo runs; and travel times as if the riders had ridden here for long."""
     settings: dict[str, object] = {"quiet_from": "00:00", "quiet_to": "00:00"}
-    trips = []
-    for a, b in permutations(range(len(ways.doors)), 2):
-        trips.append((distance_m(*ways.doors[a], *ways.doors[b]), ride(ways.between(a, b), 0, dwell_s=0).arrives_s))
+    pairs = permutations(range(len(ways.doors)), 2)
+    trips = [(distance_m(*ways.doors[a], *ways.doors[b]), ways.ride_s(a, b)) for a, b in pairs]
     learnt = eta.learn(trips)
     return settings | ({"eta_correction": asdict(learnt)} if learnt else {})
 

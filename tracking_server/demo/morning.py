@@ -13,6 +13,7 @@ from math import inf
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tracking_server.demo import cast
+from tracking_server.demo.cast import Person
 from tracking_server.demo.drive import Ride, ride
 from tracking_server.demo.firm import (
     HOUR_S,
@@ -49,7 +50,7 @@ def plan(ways: Ways) -> Plan:
     """The longest way for Elena, whose ride begins with the demo."""
 
     def longest(doors: list[int]) -> tuple[int, int]:
-        return max(permutations(doors, 2), key=lambda pair: ride(ways.between(*pair), 0, dwell_s=0).arrives_s)
+        return max(permutations(doors, 2), key=lambda pair: ways.ride_s(*pair))
 
     doors = list(range(len(ways.doors)))
     elena = longest(doors)
@@ -98,11 +99,11 @@ class Begun:
 
 
 async def tell_morning(
-    ways: Ways, visits: Mapping[str, Visit], riders: Mapping[str, Rider], now_s: float
-) -> dict[str, Begun]:
-    """Let the phones tell what happened until now; returns the rides that go on, by the rider's name."""
+    ways: Ways, visits: Mapping[str, Visit], riders: Mapping[Person, Rider], now_s: float
+) -> dict[Person, Begun]:
+    """Let the phones tell what happened until now; returns the rides that go on, by the rider."""
     where = plan(ways)
-    elena, david, henrik = (riders[person.name] for person in cast.PEOPLE)
+    elena, david, henrik = (riders[person] for person in cast.PEOPLE)
 
     def at(minutes: float) -> float:
         return now_s + minutes * MINUTE_S
@@ -138,4 +139,4 @@ async def tell_morning(
     await come_from(henrik, where.elena[1], where.others[3], at(-30), visits["in_progress"])
     await henrik.tap(TapKind.start, visits["in_progress"].job_id, at(-25))
     await stand(henrik, where.others[3], at(-24), at(0) - 1)
-    return {cast.DAVID.name: Begun(way.between(passed_s, inf), begun.start_s)}
+    return {cast.DAVID: Begun(way.between(passed_s, inf), begun.start_s)}

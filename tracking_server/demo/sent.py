@@ -126,7 +126,7 @@ class Viewer:
 
     bag: Mailbag
     firm: str
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+    token: str
 
     def app(self) -> Starlette:
         """Everything that is asked of this port."""
@@ -233,16 +233,15 @@ def _template(name: str) -> Template:
 
 
 @asynccontextmanager
-async def taking_mails(bag: Mailbag) -> AsyncIterator[int]:
-    """An SMTP server of this machine, for as long as the block lasts; yields its port."""
+async def taking_mails(bag: Mailbag, listening: socket.socket) -> AsyncIterator[None]:
+    """An SMTP server, for as long as the block lasts."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
         lambda: SMTP(Postman(bag), hostname="localhost", ident="Doorstep demo", enable_SMTPUTF8=True, loop=loop),
-        "127.0.0.1",
-        0,
+        sock=listening,
     )
     try:
-        yield int(server.sockets[0].getsockname()[1])
+        yield
     finally:
         server.close()
 

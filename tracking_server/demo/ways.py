@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from tracking_server.demo.drive import ride
 from tracking_server.demo.streets import Bounds, TooFewStreets, choose_doors
 from tracking_server.routing.valhalla import Costing, LonLat, RoadEngine, RoadEngineAway, Unroutable
 
@@ -23,14 +24,19 @@ AROUND = ((0.0, 0.0), (9, 4), (-8, 5), (7, -5), (-9, -4), (1, 7), (-1, -7), (12,
 
 @dataclass(frozen=True)
 class Ways:
-    """Doors, the most central one first, and the way from each to each, by their numbers."""
+    """Doors, the most central one first; the way from each to each, by their numbers, and how long riding it takes."""
 
     doors: tuple[LonLat, ...]
     shapes: dict[str, tuple[LonLat, ...]]
+    seconds: dict[str, float]
 
     def between(self, start: int, end: int) -> tuple[LonLat, ...]:
         """The way from one door to another."""
         return self.shapes[f"{start}-{end}"]
+
+    def ride_s(self, start: int, end: int) -> float:
+        """How long a ride from one door to another takes."""
+        return self.seconds[f"{start}-{end}"]
 
     def known(self, start: LonLat, end: LonLat) -> tuple[LonLat, ...] | None:
         """The way between two places, None when they are not two doors of ours."""
@@ -43,7 +49,7 @@ def straight_ways() -> Ways:
     """For a region without roads."""
     lon, lat = CENTRE
     doors = tuple((round(lon + x / 1000, 6), round(lat + y / 1000, 6)) for x, y in AROUND)
-    return Ways(doors, {f"{a}-{b}": (doors[a], doors[b]) for a, b in permutations(range(len(doors)), 2)})
+    return _timed(doors, {f"{a}-{b}": (doors[a], doors[b]) for a, b in permutations(range(len(doors)), 2)})
 
 
 async def find_ways(url: str, bounds: Bounds, kept: Path, made_of: str) -> Ways:
@@ -64,7 +70,7 @@ async def find_ways(url: str, bounds: Bounds, kept: Path, made_of: str) -> Ways:
                 shapes[f"{a}-{b}"] = (await roads.route([doors[a], doors[b]], COSTING)).shape
             except Unroutable as error:
                 raise TooFewStreets(f"no way between two doors: {error}") from error
-    ways = Ways(doors, shapes)
+    ways = _timed(doors, shapes)
     kept.write_bytes(msgspec.json.encode({"made_of": made_of, "ways": ways}))  # noqa: ASYNC240 (tiny, once)
     return ways
 
@@ -78,6 +84,10 @@ async def way_from(url: str, start: LonLat, end: LonLat) -> tuple[LonLat, ...]:
             return (await roads.route([start, end], COSTING)).shape
     except (Unroutable, RoadEngineAway):
         return (start, end)
+
+
+def _timed(doors: tuple[LonLat, ...], shapes: dict[str, tuple[LonLat, ...]]) -> Ways:
+    return Ways(doors, shapes, {name: ride(shape, 0, dwell_s=0).arrives_s for name, shape in shapes.items()})
 
 
 def _read(kept: Path, made_of: str) -> Ways | None:
