@@ -28,6 +28,7 @@ from tracking_server.logs import configure_logs
 from tracking_server.push import wire
 from tracking_server.push.watched import WatchedJobs
 from tracking_server.settings import Settings
+from tracking_server.store.engine import Unavailable
 
 
 async def test_a_stream_is_refused_for_a_while_when_the_store_is_away() -> None:
@@ -90,6 +91,45 @@ async def test_a_change_is_read_once_for_all_who_watch(engine: AsyncEngine, bus:
         assert view is not None
         assert await jobs.view(watched) is view
         jobs.hear(JobChanged(firm.organisation_id, job_id, view.job.version + 1))
+        assert news.is_set()
+        assert await jobs.view(watched) is not view
+
+
+async def test_who_begins_to_watch_sees_what_is(engine: AsyncEngine, bus: Bus, firm: Firm) -> None:
+    """Not what others were told before a change that was lost on its way: never the old technician's card again."""
+    first, second = await firm.phone("Ana Sousa"), await firm.phone("Rui Costa")
+    job_id = await firm.job(first.device.technician_id)
+    jobs = WatchedJobs(engine, bus, SetClock(firm.now_s))
+    with jobs.watch(firm.organisation_id, job_id) as (watched, _):
+        await jobs.view(watched)
+        await firm.assign(job_id, second.device.technician_id, firm.now_s)
+        with jobs.watch(firm.organisation_id, job_id) as (again, _):
+            view = await jobs.view(again)
+    assert view is not None
+    assert view.technician is not None
+    assert view.technician.name == "Rui Costa"
+
+
+async def test_what_could_not_be_read_is_read_once_the_store_is_back(
+    engine: AsyncEngine, bus: Bus, firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next comparison wakes the stream that was told to look and could not; it shows what it has meanwhile."""
+    job_id = await firm.job()
+    jobs = WatchedJobs(engine, bus, SetClock(firm.now_s))
+
+    async def away(*_: UUID) -> None:
+        raise Unavailable("a fault of ours")
+
+    with jobs.watch(firm.organisation_id, job_id) as (watched, news):
+        view = await jobs.view(watched)
+        assert view is not None
+        jobs.hear(JobChanged(firm.organisation_id, job_id, view.job.version + 1))
+        with monkeypatch.context() as patch:
+            patch.setattr(jobs, "read", away)
+            with pytest.raises(Unavailable):
+                await jobs.view(watched)
+        news.clear()
+        await jobs._compare()
         assert news.is_set()
         assert await jobs.view(watched) is not view
 

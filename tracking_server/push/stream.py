@@ -73,6 +73,7 @@ class Stream:
         try:
             return await self._tell()
         except Unavailable:
+            self._watched.stale = True
             return True
 
     async def _tell(self) -> bool:

@@ -28,12 +28,16 @@ COMPARE_EVERY_S = 3.0
 
 @dataclass(eq=False)
 class Watched:
-    """One job with viewers. A viewer has an event and looks at `view` when it is set: latest wins, nothing queues."""
+    """One job with viewers. A viewer has an event and looks at `view` when it is set: latest wins, nothing queues.
+
+    It is `stale` when the store may say something else than `view`, which is then read again.
+    """
 
     organisation_id: UUID
     job_id: UUID
     viewers: set[asyncio.Event] = field(default_factory=set)
     view: JobView | None = None
+    stale: bool = True
     wanted_version: int = 0
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -62,8 +66,12 @@ class WatchedJobs:
 
     @contextmanager
     def watch(self, organisation_id: UUID, job_id: UUID) -> Iterator[tuple[Watched, asyncio.Event]]:
-        """Watch a job as one viewer; the event is set whenever there may be something new."""
+        """Watch a job as one viewer; the event is set whenever there may be something new.
+
+        A new viewer sees the job as it is: what the others were told last may be as old as the last comparison.
+        """
         watched = self._jobs.setdefault(job_id, Watched(organisation_id, job_id))
+        watched.stale = True
         viewer = asyncio.Event()
         watched.viewers.add(viewer)
         try:
@@ -74,10 +82,15 @@ class WatchedJobs:
                 self._jobs.pop(job_id, None)
 
     async def view(self, watched: Watched) -> JobView | None:
-        """The job as it is now; one read of the store per job and version, however many viewers ask."""
+        """The job as it is now; one read of the store per job and version, however many viewers are told."""
         async with watched.reading:
-            if watched.view is None or watched.view.job.version < watched.wanted_version:
-                watched.view = await self.read(watched.organisation_id, watched.job_id)
+            if watched.stale or (watched.view is not None and watched.view.job.version < watched.wanted_version):
+                watched.stale = False  # what makes it stale from here on is perhaps not in what is read
+                try:
+                    watched.view = await self.read(watched.organisation_id, watched.job_id)
+                except BaseException:
+                    watched.stale = True
+                    raise
         return watched.view
 
     async def read(self, organisation_id: UUID, job_id: UUID) -> JobView | None:
@@ -115,11 +128,11 @@ class WatchedJobs:
             versions = await read_versions(connection, list(self._jobs))
         for job_id, (version, technician_version) in versions.items():
             watched = self._jobs.get(job_id)
-            if watched is None or watched.view is None:
+            if watched is None:
                 continue
-            if version > watched.view.job.version or technician_version > watched.view.technician_version:
-                watched.view = None
-                watched.wanted_version = max(version, watched.wanted_version)
+            view, stale = watched.view, watched.stale  # stale still: the store was away when it was read
+            if stale or not view or version > view.job.version or technician_version > view.technician_version:
+                watched.stale = True
                 watched.wake()
 
 
