@@ -213,9 +213,13 @@ def _facts(said: Words) -> dict[str, Any]:
 @cache
 def _ages(language: str) -> list[str]:
     """How old a position is, in words: second by second for a minute, then by the minute while it is shown at all."""
-    ngettext = words.catalogue(language).ngettext
+    _, ngettext = words.catalogue(language).gettext, words.catalogue(language).ngettext
     return [
-        *(ngettext("Position %(num)s second old", "Position %(num)s seconds old", n) % {"num": n} for n in range(60)),
+        _("Position from just now"),
+        *(
+            ngettext("Position %(num)s second old", "Position %(num)s seconds old", n) % {"num": n}
+            for n in range(1, 60)
+        ),
         *(
             ngettext("Position %(num)s minute old", "Position %(num)s minutes old", n) % {"num": n}
             for n in range(1, int(HIDDEN_S // 60) + 1)
