@@ -13,6 +13,7 @@ from playwright.sync_api import Browser
 
 from tests.support.browser import CHROMIUM, browser
 from tests.support.firm import Firm
+from tests.support.served import client, firm, server
 from tests.support.server import Server, serving
 from tests.support.showcase import Showcase, stage
 from tests.support.town import SMALL_TOWN, STREET
@@ -21,6 +22,7 @@ from tracking_server.basemap.build import build
 from tracking_server.embedded import Installation
 from tracking_server.store.engine import create_engine
 
+__all__ = ["client", "firm", "server"]
 T = TypeVar("T")
 DOORS = (STREET[0] - 0.004, STREET[1] - 0.006)  # the showcase's technicians drive there
 

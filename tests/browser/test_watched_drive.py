@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -12,12 +12,11 @@ import pytest
 import redis.asyncio as redis
 import sqlalchemy as sa
 from playwright.async_api import Browser, Page, async_playwright
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.browser import ARGUMENTS, CHROMIUM, PHONE
 from tests.support.firm import Firm, Phone, noon_zone
 from tests.support.proxy import Mode, Proxy, proxied
-from tests.support.server import Server, send, serving
+from tests.support.server import Server, send
 from tracking_server.domain.events import TapKind
 from tracking_server.embedded import Installation
 from tracking_server.store.engine import transaction
@@ -36,24 +35,6 @@ const look = () => {
 };
 requestAnimationFrame(look);
 """
-
-
-@pytest.fixture
-def server(servers: Installation, database: str) -> Iterator[Server]:
-    with serving(servers, database) as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
-        yield client
-
-
-@pytest.fixture
-async def firm(engine: AsyncEngine, now_s: float) -> Firm:
-    """A firm whose jobs were assigned ten minutes ago: drives that end now come after that."""
-    return await Firm.create(engine, now_s - 600)
 
 
 @pytest.fixture
@@ -110,6 +91,17 @@ async def open_page(browser: Browser, url: str, firm: Firm, job_id: UUID, *, scr
         await page.add_init_script(WITNESS)
     await page.goto(f"{url}/t/{await firm.link(job_id)}?lang=en")
     return page
+
+
+async def on_the_way(
+    browser: Browser, url: str, client: httpx.AsyncClient, firm: Firm, now_s: float
+) -> tuple[Drive, Page]:
+    """A technician on the way, and a customer who watches them."""
+    drive = await Drive.booked(client, firm, now_s)
+    await drive.set_off()
+    page = await open_page(browser, url, firm, drive.job_id)
+    await position_is(page, True)
+    return drive, page
 
 
 async def shows(page: Page, showing: str, within_ms: float = RIGHT_WITHIN_MS) -> None:
@@ -199,10 +191,7 @@ async def test_a_reassigned_technician_goes_within_a_second(
     chromium: Browser, client: httpx.AsyncClient, server: Server, firm: Firm, now_s: float, servers: Installation
 ) -> None:
     """From the commit on; the name goes with the position."""
-    drive = await Drive.booked(client, firm, now_s)
-    await drive.set_off()
-    page = await open_page(chromium, server.url, firm, drive.job_id)
-    await position_is(page, True)
+    drive, page = await on_the_way(chromium, server.url, client, firm, now_s)
     other = await firm.phone("Rui Costa")
     await firm.reassign_and_tell(drive.job_id, other.device.technician_id, now_s, servers.redis_url)
     await position_is(page, False, HIDDEN_WITHIN_MS)
@@ -214,10 +203,7 @@ async def test_a_restarted_server_brings_the_present_back(
     chromium: Browser, client: httpx.AsyncClient, server: Server, firm: Firm, now_s: float
 ) -> None:
     """Killed in the middle of the drive; what happened meanwhile is on the page soon after it is back."""
-    drive = await Drive.booked(client, firm, now_s)
-    await drive.set_off()
-    page = await open_page(chromium, server.url, firm, drive.job_id)
-    await position_is(page, True)
+    drive, page = await on_the_way(chromium, server.url, client, firm, now_s)
     server.kill()
     await asyncio.to_thread(server.start_again)
     await drive.tap(TapKind.arrived)
@@ -230,10 +216,7 @@ async def test_a_wiped_redis_is_not_noticed(
     chromium: Browser, client: httpx.AsyncClient, server: Server, firm: Firm, now_s: float, servers: Installation
 ) -> None:
     """Everything in it gone, every subscription cut, in the middle of the drive."""
-    drive = await Drive.booked(client, firm, now_s)
-    await drive.set_off()
-    page = await open_page(chromium, server.url, firm, drive.job_id)
-    await position_is(page, True)
+    drive, page = await on_the_way(chromium, server.url, client, firm, now_s)
     async with redis.from_url(servers.redis_url) as cache:
         await cache.flushall()
         await cache.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -247,10 +230,7 @@ async def test_a_proxy_that_says_503_does_not_end_the_page(
     chromium: Browser, client: httpx.AsyncClient, proxy: Proxy, firm: Firm, now_s: float
 ) -> None:
     """A deploy of several seconds: a browser's own stream would be closed for good."""
-    drive = await Drive.booked(client, firm, now_s)
-    await drive.set_off()
-    page = await open_page(chromium, proxy.url, firm, drive.job_id)
-    await position_is(page, True)
+    drive, page = await on_the_way(chromium, proxy.url, client, firm, now_s)
     proxy.fail(Mode.answers_503)
     before = len(proxy.seen)
     await drive.tap(TapKind.arrived)
@@ -265,10 +245,7 @@ async def test_a_hidden_tab_is_right_when_it_is_seen_again(
     chromium: Browser, client: httpx.AsyncClient, proxy: Proxy, firm: Firm, now_s: float
 ) -> None:
     """It hears nothing while it is hidden, and asks for nothing."""
-    drive = await Drive.booked(client, firm, now_s)
-    await drive.set_off()
-    page = await open_page(chromium, proxy.url, firm, drive.job_id)
-    await position_is(page, True)
+    drive, page = await on_the_way(chromium, proxy.url, client, firm, now_s)
     await hide(page, True)
     asked = len(proxy.seen)
     await drive.tap(TapKind.arrived)
