@@ -39,10 +39,10 @@ def build_roads(extract: Path, roads: Path) -> None:
         new.rename(roads)
 
 
-def write_config(file: Path, port: int, sockets: Path) -> None:
-    """For serving the region's roads on this port of the loopback, with the engine's own sockets in a folder of ours:
+def write_config(file: Path, port: int, sockets: Path, roads: Path = region.ROADS) -> None:
+    """For serving roads on this port of the loopback, with the engine's own sockets in a folder of ours:
     two engines that share them answer each other's questions."""
-    config = json.loads((region.ROADS / DEFAULTS).read_text()) | _places(region.ROADS)
+    config = json.loads((roads / DEFAULTS).read_text()) | _places(roads)
     for part in ("loki", "thor", "odin", "meili"):
         config[part].setdefault("service", {})["proxy"] = f"ipc://{sockets}/{part}"
     # Streets that an extract cuts off look like islands to the engine, and it would move stops on them elsewhere.

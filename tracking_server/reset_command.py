@@ -16,7 +16,17 @@ from tracking_server.embedded import Installation
 from tracking_server.installation import UserError, console
 
 MAP_STAMP = region.FETCHED / "doorstep-demo-map"  # of ./doorstep: without it the map is made again
-KEPT = ("pg", "pg.new", "run", "*.log", "*.conf", "*.json", "*.port", "*.lock")  # in the installation's folder
+KEPT = (
+    "pg",
+    "pg.new",
+    "run",
+    "demo-region",
+    "*.log",
+    "*.conf",
+    "*.json",
+    "*.port",
+    "*.lock",
+)  # in the installation's folder
 
 
 def reset(*, yes: bool) -> None:

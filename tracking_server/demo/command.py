@@ -5,6 +5,7 @@ than one with all commands.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,10 @@ def demo(
         int, typer.Option(min=1, max=65_534, help="For the service; the next one shows what was sent.")
     ] = 8020,
     speed: Annotated[float, typer.Option(min=0.1, max=100, help="So many times as fast as the clock.")] = 1.0,
+    region: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, metavar="FILE.osm.pbf", help="Ride in the middle of this extract."),
+    ] = None,
     seconds: Annotated[float | None, typer.Option(min=1, help="End by itself, so long after it is ready.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -35,5 +40,5 @@ def demo(
         else:
             told.show(Console())
 
-    run_demo(Options(host, port, speed, seconds), ready)
+    run_demo(Options(host, port, speed, seconds, region), ready)
     console.print("the demo has stopped")

@@ -16,7 +16,6 @@ from rich.status import Status
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tracking_server import region
 from tracking_server.basemap.archive import read_archive
 from tracking_server.clock import Clock, clock_from
 from tracking_server.demo import cast
@@ -28,7 +27,7 @@ from tracking_server.demo.run import DATABASE, Stage
 from tracking_server.demo.sent import Mailbag, Viewer, showing, taking_mails
 from tracking_server.demo.streets import TooFewStreets
 from tracking_server.demo.told import Page, Told
-from tracking_server.demo.ways import Ways, find_ways, straight_ways
+from tracking_server.demo.ways import Ways, find_ways, middle, straight_ways
 from tracking_server.installation import console
 from tracking_server.replay.processes import ProcessEnded, Processes
 from tracking_server.replay.uplink import Uplink
@@ -79,9 +78,7 @@ async def _play(stage: Stage, engine: AsyncEngine, clock: Clock, ready: Callable
     begun = await tell_morning(ways, visits, riders, now_s)
     stage.own.start("work")  # not before: what it sees too early is late
     office = Office(engine, firm, ways, clock, visits)
-    rounds = [
-        Round(one, riders[one.person], office, ways, stage.servers.road_engine_url, clock) for one in firm.technicians
-    ]
+    rounds = [Round(one, riders[one.person], office, ways, stage.ground.road_engine, clock) for one in firm.technicians]
     going_on = [
         *(one.run(visits[FIRST[one.technician.person]].door, begun.get(one.technician.person)) for one in rounds),
         office.run(),
@@ -103,17 +100,16 @@ async def _play(stage: Stage, engine: AsyncEngine, clock: Clock, ready: Callable
 
 async def _ways(stage: Stage) -> Ways:
     """Over the region's roads; as the crow flies where they were not made."""
-    url = stage.servers.road_engine_url
-    if not url or not region.BASEMAP.exists():
-        return straight_ways()
-    state = region.EXTRACT.stat()
+    place = stage.ground
+    bounds = middle(read_archive(Path(place.basemap)).bounds) if place.basemap else None
+    if bounds is None or not place.road_engine:
+        return straight_ways(bounds)
     kept = stage.servers.folder / "demo-ways.json"
     try:
-        made_of = f"{state.st_size} {state.st_mtime_ns}"
-        return await find_ways(url, read_archive(region.BASEMAP).bounds, kept, made_of)
+        return await find_ways(place.road_engine, bounds, kept, place.made_of)
     except (TooFewStreets, RoadEngineAway, TimeoutError) as error:
         console.print(f"going on without roads: {error}", markup=False, highlight=False, soft_wrap=True)
-        return straight_ways()
+        return straight_ways(bounds)
 
 
 def _told(stage: Stage, visits: Mapping[str, Visit], password: str, note: str) -> Told:

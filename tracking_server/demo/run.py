@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from tracking_server import embedded, region
+from tracking_server import embedded
 from tracking_server.demo import cast
+from tracking_server.demo.ground import Ground, ground
 from tracking_server.http_server import listen
 from tracking_server.installation import UserError
 from tracking_server.replay.processes import ProcessEnded, Processes, environment_for
@@ -39,6 +40,7 @@ class Options:
     port: int
     speed: float
     seconds: float | None
+    extract: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Stage:
     which listens on `sent`; mails come in on `mails`. `begun_s` is when it all began, on the monotonic clock."""
 
     servers: embedded.Installation
+    ground: Ground
     own: Processes
     clock: str
     url: str
@@ -75,7 +78,8 @@ def demo(options: Options, ready: Callable[[Told], None]) -> None:
             embedded.drop_database(servers, DATABASE)
             embedded.create_database(servers, DATABASE)
             address = lan_address() if options.host in EVERYWHERE else options.host
-            stage = _stage(options, servers, address, sent, mails, begun_s)
+            place = held.enter_context(ground(options.extract, servers))
+            stage = _stage(options, servers, place, address, sent, mails, begun_s)
             held.callback(stage.own.stop)
             stage.own.start("serve")
             lock.truncate(0)
@@ -93,6 +97,7 @@ def demo(options: Options, ready: Callable[[Told], None]) -> None:
 def _stage(
     options: Options,
     servers: embedded.Installation,
+    place: Ground,
     address: str,
     sent: socket.socket,
     mails: socket.socket,
@@ -113,12 +118,12 @@ def _stage(
         "DOORSTEP_SMS_URL": f"http://{near}:{options.port + 1}/sms",
         "DOORSTEP_SMS_TOKEN": sms_token,
         "DOORSTEP_SMS_FROM": cast.SMS_FROM,
-        "DOORSTEP_ROAD_ENGINE_URL": servers.road_engine_url,
-        "DOORSTEP_BASEMAP": str(region.BASEMAP) if region.BASEMAP.exists() else "",
+        "DOORSTEP_ROAD_ENGINE_URL": place.road_engine,
+        "DOORSTEP_BASEMAP": place.basemap,
     }
     own = Processes(f"http://{near}:{options.port}", servers.folder, "demo", environment)
     sent_url = f"http://{address}:{options.port + 1}/"
-    return Stage(servers, own, clock, url, sent_url, sent, mails, sms_token, options.seconds, begun_s)
+    return Stage(servers, place, own, clock, url, sent_url, sent, mails, sms_token, options.seconds, begun_s)
 
 
 @contextmanager

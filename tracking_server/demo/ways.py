@@ -17,7 +17,8 @@ DOORS = 8
 COSTING = Costing.bicycle
 READY_WITHIN_S = 15.0
 LOOK_EVERY_S = 0.05
-# Without roads: doors around the centre of Helsinki, with straight lines between them.
+WIDTH_DEG = (0.045, 0.02)  # about two kilometres each way: what bicycles ride in ten minutes
+# Without roads: doors around the centre of Helsinki, or of the region, with straight lines between them.
 CENTRE = (24.9414, 60.1655)
 AROUND = ((0.0, 0.0), (9, 4), (-8, 5), (7, -5), (-9, -4), (1, 7), (-1, -7), (12, -1))  # thousandths of a degree
 
@@ -45,9 +46,17 @@ class Ways:
         return self.between(self.doors.index(start), self.doors.index(end))
 
 
-def straight_ways() -> Ways:
-    """For a region without roads."""
-    lon, lat = CENTRE
+def middle(bounds: Bounds) -> Bounds:
+    """As much of a region as bicycles are right for, around its centre."""
+    west, south, east, north = bounds
+    lon, lat = (west + east) / 2, (south + north) / 2
+    wide, high = (half / 2 for half in WIDTH_DEG)
+    return max(west, lon - wide), max(south, lat - high), min(east, lon + wide), min(north, lat + high)
+
+
+def straight_ways(bounds: Bounds | None) -> Ways:
+    """For a region without roads, or without a map, too."""
+    lon, lat = CENTRE if bounds is None else ((bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2)
     doors = tuple((round(lon + x / 1000, 6), round(lat + y / 1000, 6)) for x, y in AROUND)
     return _timed(doors, {f"{a}-{b}": (doors[a], doors[b]) for a, b in permutations(range(len(doors)), 2)})
 
