@@ -47,7 +47,7 @@ class Plan:
 
 
 def plan(ways: Ways) -> Plan:
-    """The longest way for Elena, whose ride begins with the demo."""
+    """The longest way for Elena, who sets off as the demo begins."""
 
     def longest(doors: list[int]) -> tuple[int, int]:
         return max(permutations(doors, 2), key=lambda pair: ways.ride_s(*pair))
@@ -124,6 +124,7 @@ async def tell_morning(
     await stand(elena, where.elena[0], at(-89), at(-41))
     await elena.tap(TapKind.done, visits["completed"].job_id, at(-40))
     await stand(elena, where.elena[0], at(-39), at(0) - 1)
+    await elena.tap(TapKind.en_route, visits["en_route"].job_id, now_s)
 
     await david.tap(TapKind.shift_start, at_s=at(-140))
     await come_from(david, where.others[2], where.david[0], at(-62), visits["no_access"])
@@ -139,4 +140,7 @@ async def tell_morning(
     await come_from(henrik, where.elena[1], where.others[3], at(-30), visits["in_progress"])
     await henrik.tap(TapKind.start, visits["in_progress"].job_id, at(-25))
     await stand(henrik, where.others[3], at(-24), at(0) - 1)
-    return {cast.DAVID: Begun(way.between(passed_s, inf), begun.start_s)}
+    return {
+        cast.ELENA: Begun(ride(ways.between(*where.elena), 3), now_s),
+        cast.DAVID: Begun(way.between(passed_s, inf), begun.start_s),
+    }
