@@ -31,19 +31,22 @@ from tracking_server.settings import Settings
 from tracking_server.store.engine import Unavailable
 
 
-async def test_a_stream_is_refused_for_a_while_when_the_store_is_away() -> None:
-    """503 with a time to come back, for a link that may be good."""
+async def test_a_reader_is_told_in_words_when_the_store_is_away() -> None:
+    """503 with a time to come back, on whatever leads to a visit, for a link that may be good; not where the store is."""
     away = Settings(database_url="postgresql+psycopg://nobody@127.0.0.1:1/none", redis_url="redis://127.0.0.1:1")
     link_id = uuid4().hex
     token, _ = tokens.mint(uuid4(), tokens.Purpose.link)
     transport = httpx.ASGITransport(create_app(away))
     cookies = {"cookie": f"j-{link_id}={token}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://doorstep") as client:
-        for path in (f"/j/{link_id}/updates", f"/j/{link_id}"):
+        for path in (f"/j/{link_id}/updates", f"/j/{link_id}", f"/t/{token}", f"/t/{token}?c=1"):
             answer = await client.get(path, headers=cookies)
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "2"
-        assert "This page tries again by itself." in answer.text
+            assert "This page tries again by itself." in answer.text
+            assert "127.0.0.1" not in answer.text
+        asked = await client.post(f"/t/{token}")
+        assert (asked.status_code, "Please go back and send it again" in asked.text) == (503, True)
         for path in ("/docs", "/redoc", "/openapi.json"):
             assert (await client.get(path)).status_code == 404
 

@@ -79,9 +79,12 @@ class CustomerPages:
             *((action.value, self._take, "POST") for action in FORMS),
         ]
         return [
-            Route("/t/{token}", self._enter, methods=["GET"]),
+            Route("/t/{token}", self._or_away(self._enter), methods=["GET"]),
             Route("/j/{link_id}", self._for_visitor(self._page), methods=["GET"]),
-            *(Route(base, self._ask_for_new_link, methods=["POST"]) for base in ("/t/{token}", "/j/{link_id}")),
+            *(
+                Route(base, self._or_away(self._ask_for_new_link), methods=["POST"])
+                for base in ("/t/{token}", "/j/{link_id}")
+            ),
             *(
                 Route(f"{base}/{part}", self._for_visitor(serve), methods=[method], name=part)
                 for base in ("/t/{token}", "/j/{link_id}")
@@ -105,6 +108,11 @@ class CustomerPages:
                 return self._gone(request)
             page = render.page_of(view, visitor.link, self._clock.now())
             return self._gone(request) if page.showing is Showing.expired else await serve(request, visitor, view, page)
+
+        return self._or_away(answer)
+
+    def _or_away(self, answer: Handler) -> Handler:
+        """In words for a reader while the store is away; where the store is, is told to nobody."""
 
         async def handle(request: Request) -> Response:
             try:
@@ -253,9 +261,8 @@ class CustomerPages:
                 await self._watched.view(watched)
                 stream = Stream(self._watched, self._clock, self._access, watched, news, visitor, send)
                 await self._run(stream, receive)
-        except Unavailable as error:
-            later = {"retry-after": str(RETRY_AFTER_S)}
-            await PlainTextResponse(str(error), status_code=503, headers=later)(scope, receive, send)
+        except Unavailable:
+            await self._away(request)(scope, receive, send)
 
     async def _run(self, stream: Stream, receive: Receive) -> None:
         """Write until the stream is over, its reader is gone, or this process stops."""
