@@ -110,6 +110,23 @@ async def test_asking_for_a_new_link_tells_nothing(
     assert [row.job_id for row in asked] == [show.jobs["today"]]
 
 
+async def test_a_form_of_a_link_that_is_over_leads_to_a_new_link(
+    servers: Installation, database: str, clock: SetClock, show: Showcase, shown_firm: Firm, now_s: float
+) -> None:
+    """Whatever of the open page was used last; the button on what it leads to is taken."""
+    async with visiting(servers, database, clock, show.tokens["today"]) as visitor:
+        async with transaction(shown_firm.engine, shown_firm.organisation_id) as connection:
+            await connection.execute(link.update().values(expires_at=to_time(now_s - 9)))
+        assert (await visitor.client.get(f"{visitor.base}/status")).status_code == 410
+        for part in ("note", "share", "visit.ics"):
+            sent = await visitor.client.request("GET" if "." in part else "POST", f"{visitor.base}/{part}?lang=th")
+            assert (sent.status_code, sent.headers["location"]) == (303, f"{visitor.base}?lang=th")
+        gone = await visitor.client.get(sent.headers["location"])
+        assert (gone.status_code, 'method="post"' in gone.text) == (410, True)
+        assert (await visitor.client.post(sent.headers["location"])).status_code == 200
+    assert len([row for row in await rows(shown_firm, "audit") if row.action == "new_link_asked"]) == 1
+
+
 async def test_a_picture_is_seen_only_on_the_page_that_shows_it(
     servers: Installation, database: str, clock: SetClock, show: Showcase, shown_firm: Firm, now_s: float
 ) -> None:

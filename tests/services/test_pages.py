@@ -32,7 +32,7 @@ from tracking_server.store.engine import Unavailable
 
 
 async def test_a_reader_is_told_in_words_when_the_store_is_away() -> None:
-    """503 with a time to come back, on whatever leads to a visit, for a link that may be good; not where the store is."""
+    """503 with a time to come back, on every way to a visit, for a link that may be good; not where the store is."""
     away = Settings(database_url="postgresql+psycopg://nobody@127.0.0.1:1/none", redis_url="redis://127.0.0.1:1")
     link_id = uuid4().hex
     token, _ = tokens.mint(uuid4(), tokens.Purpose.link)

@@ -282,6 +282,10 @@ class CustomerPages:
             await stream.break_off()
 
     def _gone(self, request: Request) -> Response:
+        """410, at the link's own address: only there a new one can be asked for, so forms and buttons lead there."""
+        own = "/".join(request.url.path.split("/")[:3])
+        if request.url.path not in (own, f"{own}/status", f"{own}/updates"):
+            return RedirectResponse(f"{own}?lang={language(request)}", 303, self._headers(in_url=True))
         return answers.html(request, self._renderer.gone(language(request)), self._headers(in_url=True), 410)
 
     def _away(self, request: Request) -> Response:
