@@ -11,7 +11,7 @@ from tracking_server import outcome, tokens
 from tracking_server.domain.audience import link_ends_s
 from tracking_server.domain.updates import JobChanged
 from tracking_server.store.engine import to_seconds, to_time, transaction
-from tracking_server.store.schema import audit, job, link
+from tracking_server.store.schema import audit, contact, job, link
 from tracking_server.store.views import LinkRow, find_link
 
 MOST_SHARED = 6  # second links that the pages of one contact's visit give away
@@ -56,6 +56,7 @@ async def open_link(engine: AsyncEngine, token: str, now_s: float) -> LinkRow | 
 async def share_link(connection: AsyncConnection, shared: LinkRow, now_s: float) -> str | None:
     """A second link to the same visit, ending when the first does, for somebody else's phone; returns its token, None
     when MOST_SHARED were given away. It is the same contact's: what they may see, its reader may."""
+    await _one_at_a_time(connection, shared)
     if await _count(connection, shared, "link_shared", 0.0) >= MOST_SHARED:
         return None
     token, token_hash = tokens.mint(shared.organisation_id, tokens.Purpose.link)
@@ -89,6 +90,12 @@ async def request_new_link(engine: AsyncEngine, token: str, now_s: float) -> Lin
         await _note_down(connection, old, "new_link_asked", now_s)
         await outcome.owe_new_link(connection, organisation_id, old.job_id, old.contact_id, now_s)
     return old
+
+
+async def _one_at_a_time(connection: AsyncConnection, of: LinkRow) -> None:
+    """Let others with this contact's links wait until this transaction ends: what is counted stays as it is."""
+    own = contact.c.organisation_id == of.organisation_id, contact.c.id == of.contact_id
+    await connection.execute(sa.select(contact.c.id).where(*own).with_for_update(key_share=True))
 
 
 async def _count(connection: AsyncConnection, of: LinkRow, action: str, since_s: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import re
 from http.cookies import SimpleCookie
@@ -69,7 +70,7 @@ async def test_a_returning_browser_is_led_on_at_once(
 async def test_a_shared_page_is_a_second_link(
     servers: Installation, database: str, clock: SetClock, show: Showcase, shown_firm: Firm
 ) -> None:
-    """It opens the same visit in another browser; there is a handful, not a stream of them."""
+    """It opens the same visit in another browser; there is a handful, however many are asked for at once."""
     async with visiting(servers, database, clock, show.tokens["today"]) as visitor:
         before = await count(shown_firm, "link")
         page = (await visitor.send("share")).text
@@ -80,9 +81,9 @@ async def test_a_shared_page_is_a_second_link(
         assert "comes to you today" in second.text
         assert second.url.path != visitor.base
     async with visiting(servers, database, clock, show.tokens["today"]) as visitor:
-        answers = [await visitor.send("share", {"accept": "application/json"}) for _ in range(links.MOST_SHARED)]
-        addresses = [answer.json()["address"] for answer in answers]
-    assert [address is not None for address in addresses] == [True] * (links.MOST_SHARED - 1) + [False]
+        asked = [visitor.send("share", {"accept": "application/json"}) for _ in range(2 * links.MOST_SHARED)]
+        addresses = [answer.json()["address"] for answer in await asyncio.gather(*asked)]
+    assert sum(address is not None for address in addresses) == links.MOST_SHARED - 1
     assert await count(shown_firm, "link") == before + links.MOST_SHARED
 
 
