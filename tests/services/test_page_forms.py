@@ -135,6 +135,7 @@ async def test_nobody_writes_without_end(driving: Visitor, shown_firm: Firm) -> 
         {"origin": "http://doorstep.example.evil"},
         {"sec-fetch-site": "cross-site", "origin": "http://doorstep.example"},
         {"sec-fetch-site": "same-site"},
+        {"origin": "http://["},
     ],
 )
 async def test_a_form_from_elsewhere_changes_nothing(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request, cookie_parser
@@ -97,7 +96,7 @@ def from_own_page(request: Request, visitor: Visitor) -> bool:
         return site == "same-origin"
     if origin is None or origin == "null":
         return origin is None or visitor.in_url
-    return urlsplit(origin).netloc == request.headers.get("host")
+    return origin.partition("://")[2] == request.headers.get("host")
 
 
 def language(request: Request) -> str:
