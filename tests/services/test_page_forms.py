@@ -49,6 +49,15 @@ async def test_a_note_is_kept_told_and_shown(driving: Visitor, show: Showcase, s
     assert "said" not in await driving.page("said=%3Cscript%3E")
 
 
+async def test_a_form_that_was_gone_back_to_is_another_note(driving: Visitor, shown_firm: Firm) -> None:
+    """A browser shows it with the number it had: what was changed in it is kept as well, and thanked for once more."""
+    number = "7b1de0b0-3f5c-4f2c-9a53-0b8f3c3f0002"
+    for form, text in (("note", "Ring twice"), ("note", "Ring three times"), ("reschedule", "Ring three times")):
+        assert (await driving.send(form, text=text, id=number)).status_code == 303
+    kept = {(note.kind, note.text) for note in await rows(shown_firm, "note")}
+    assert kept >= {("note", "Ring twice"), ("note", "Ring three times"), ("not_home", "Ring three times")}
+
+
 @pytest.mark.parametrize(
     ("form", "fields", "line"),
     [

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 
 from tracking_server import words
-from tracking_server.domain.form import Problem, Rated, Refused, judge
+from tracking_server.domain.form import Problem, Rated, Refused, Written, judge
 from tracking_server.domain.note import Author, Note
 from tracking_server.domain.page_state import Action, PageState
 from tracking_server.domain.updates import JobChanged
@@ -70,7 +70,7 @@ async def take(
                 stars=sent.stars, comment=sent.comment, now_s=now_s,
             )  # fmt: skip
         note = Note(
-            id=_id(fields.get("id", "")),
+            id=_id(fields.get("id", ""), (view.job.id, link.contact_id, sent)),
             job_id=view.job.id,
             kind=sent.kind,
             author=Author.customer,
@@ -90,9 +90,9 @@ def offered_days(view: JobView, now_s: float) -> list[str]:
     return [words.iso_day(now_s + n * DAY_S, view.time_zone) for n in range(DAYS_AHEAD + 1)]
 
 
-def _id(sent: str) -> UUID:
-    """The form's own, so that a form sent twice is one note."""
+def _id(form: str, said: tuple[UUID, UUID, Written]) -> UUID:
+    """A form sent twice is one note; changed and sent again, as after going back to it, it is another."""
     try:
-        return UUID(sent)
+        return uuid5(UUID(form), repr(said))
     except ValueError:
         return uuid4()
