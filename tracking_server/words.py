@@ -10,7 +10,7 @@ import gettext
 import io
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -95,7 +95,7 @@ def date(seconds: float, time_zone: str, language: str) -> str:
 
 
 def day(seconds: float, time_zone: str, language: str) -> str:
-    """A day as people write it: Sunday, November 22."""
+    """A day as people write it: Sunday, November 22, 2026."""
     return format_date(datetime.fromtimestamp(seconds, ZoneInfo(time_zone)), "full", locale=language)
 
 
@@ -121,6 +121,11 @@ def same_day(seconds: float, other_s: float, time_zone: str) -> bool:
 def iso_day(seconds: float, time_zone: str) -> str:
     """The date there, as in 2026-11-22."""
     return datetime.fromtimestamp(seconds, ZoneInfo(time_zone)).date().isoformat()
+
+
+def days_later(seconds: float, days: int, time_zone: str) -> float:
+    """The same time of day there, so many days later: some have 23 hours, some 25."""
+    return (datetime.fromtimestamp(seconds, ZoneInfo(time_zone)) + timedelta(days=days)).timestamp()
 
 
 def first_name(name: str) -> str:

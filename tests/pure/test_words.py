@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import cache
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -179,6 +181,15 @@ def test_a_delay_tells_the_new_promise() -> None:
     body = letter(MessageKind.delayed, None, broken, "en", LINK).body
     assert "9:00" not in body
     assert "as soon as we know it" in body
+
+
+@pytest.mark.parametrize("night", ["2026-03-27 23:30", "2026-10-24 00:30"])
+def test_each_day_is_offered_once(night: str) -> None:
+    """Also late at night, over the days of 23 and of 25 hours."""
+    now = datetime.fromisoformat(night).replace(tzinfo=ZoneInfo("Europe/Lisbon"))
+    later = [words.days_later(now.timestamp(), n, "Europe/Lisbon") for n in range(1, 15)]
+    days = [words.iso_day(at_s, "Europe/Lisbon") for at_s in later]
+    assert days == [(now.date() + timedelta(days=n)).isoformat() for n in range(1, 15)]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tracking_server.domain.form import Problem, Rated, Refused, Written, judge
 from tracking_server.domain.note import Author, Note
 from tracking_server.domain.page_state import Action, PageState
 from tracking_server.domain.updates import JobChanged
-from tracking_server.push.render import DAY_S, DAYS_AHEAD
+from tracking_server.push.render import DAYS_AHEAD
 from tracking_server.store.engine import transaction
 from tracking_server.store.notes import insert_note, rate
 from tracking_server.store.views import JobView, LinkRow
@@ -87,7 +87,8 @@ async def take(
 
 def offered_days(view: JobView, now_s: float) -> list[str]:
     """The dates that a customer may wish for, from today on: a form may be a day old."""
-    return [words.iso_day(now_s + n * DAY_S, view.time_zone) for n in range(DAYS_AHEAD + 1)]
+    zone = view.time_zone
+    return [words.iso_day(words.days_later(now_s, n, zone), zone) for n in range(DAYS_AHEAD + 1)]
 
 
 def _id(form: str, said: tuple[UUID, UUID, Written]) -> UUID:

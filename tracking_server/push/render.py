@@ -15,7 +15,7 @@ from tracking_server.basemap.view import Basemap
 from tracking_server.domain.audience import Sight, link_ends_s, positions_seen_from_s
 from tracking_server.domain.colour import DEFAULT
 from tracking_server.domain.job import stops_before
-from tracking_server.domain.note import MOST_CHARACTERS, PARTS_OF_DAY, Note
+from tracking_server.domain.note import MOST_CHARACTERS, Note
 from tracking_server.domain.page_state import HIDDEN_S, Action, PageState, Showing, page_state
 from tracking_server.push.access import Visitor
 from tracking_server.store.views import Details, Firm, JobView, LinkRow, TechnicianCard
@@ -24,7 +24,6 @@ from tracking_server.view_files import ViewFiles
 MOST_UPDATES = 4_096  # rendered updates kept: one for each job that is watched, in each language
 BASE = "\0"  # stands for the visitor's own address in what is rendered once for all; no text of the store holds NUL
 DAYS_AHEAD = 14
-DAY_S = 86_400.0
 STEP = {
     Showing.scheduled: 0,
     Showing.today: 0,
@@ -113,7 +112,6 @@ class Renderer:
             "map_attributes": self._basemap.data_attributes,
             "ages": _ages(visitor.language),
             "age_s": None if view.position is None else max(now_s - view.position.time_s, 0.0),
-            "hidden_after_s": HIDDEN_S,
             "languages": [
                 (language, words.OWN_NAMES[language], visitor.address(lang=language)) for language in words.LANGUAGES
             ],
@@ -151,9 +149,8 @@ class Renderer:
             "most_characters": MOST_CHARACTERS,
             "days": [
                 (words.iso_day(at_s, zone), words.date(at_s, zone, language))
-                for at_s in (now_s + n * DAY_S for n in range(1, DAYS_AHEAD + 1))
+                for at_s in (words.days_later(now_s, n, zone) for n in range(1, DAYS_AHEAD + 1))
             ],
-            "parts": PARTS_OF_DAY,
             "rating": own.rating,
             "notes": [(note, words.clock_time(note.made_s, zone, language)) for note in own.notes],
             "ends": ends_s and words.date(ends_s, zone, language),
