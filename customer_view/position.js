@@ -11,8 +11,10 @@ const age = element("age");
 const ages = (age.dataset.ages ?? "").split("|");
 const drawn = document.getElementById("map");
 
-/** When the shown position was measured, on this page's own monotonic clock. @type {number | undefined} */
-let measuredAt = age.dataset.age === undefined ? undefined : performance.now() - Number(age.dataset.age) * 1000;
+/** @typedef {{steadyMs: number, wallMs: number}} Moment on two clocks: one may stop while a phone sleeps, one be set */
+
+/** When the shown position was measured. @type {Moment | undefined} */
+let measured = age.dataset.age === undefined ? undefined : ago(Number(age.dataset.age));
 /** @type {import("./connection.js").Position | undefined} */
 let newest;
 /** @type {Promise<import("./map.js").TechnicianMap | undefined> | undefined} */
@@ -20,7 +22,7 @@ let loading;
 
 /** @param {import("./connection.js").Position} at */
 export function showPosition(at) {
-  measuredAt = performance.now() - at.age_s * 1000;
+  measured = ago(at.age_s);
   newest = at;
   figure.hidden = false;
   sayAge();
@@ -31,7 +33,7 @@ export function showPosition(at) {
 
 export function hidePosition() {
   figure.hidden = true;
-  measuredAt = undefined;
+  measured = undefined;
   newest = undefined;
   loading?.then((map) => {
     if (!newest) map?.clear();
@@ -54,9 +56,14 @@ function idle() {
   });
 }
 
+/** @param {number} ageS @returns {Moment} */
+function ago(ageS) {
+  return { steadyMs: performance.now() - ageS * 1000, wallMs: Date.now() - ageS * 1000 };
+}
+
 function sayAge() {
-  if (measuredAt === undefined) return;
-  const ageS = Math.max(0, (performance.now() - measuredAt) / 1000);
+  if (measured === undefined) return;
+  const ageS = Math.max(0, performance.now() - measured.steadyMs, Date.now() - measured.wallMs) / 1000;
   if (ageS > HIDDEN_AFTER_S) {
     hidePosition();
     return;

@@ -170,6 +170,14 @@ def test_the_age_counts_and_the_marker_goes(page: Page, staged: Stage) -> None:
     expect(page.locator("#position")).to_be_hidden()
 
 
+def test_a_phone_that_slept_shows_no_old_position_as_new(page: Page, staged: Stage) -> None:
+    """The clock that pages count by may stand still meanwhile; the phone's own went on."""
+    page.goto(staged.link("reassigned", "th"))
+    page.wait_for_selector(".technician-mark")
+    page.evaluate("const { now } = Date; Date.now = () => now() + 240_000")
+    expect(page.locator("#position")).to_be_hidden()
+
+
 def test_the_page_is_whole_without_script(chromium: Browser, staged: Stage) -> None:
     """Words, age, forms and thanks; and no empty place for a map."""
     context = chromium.new_context(java_script_enabled=False)
