@@ -22,11 +22,17 @@ for (const form of document.querySelectorAll('form[method="post"]')) {
 }
 
 const share = element("share");
-if ("share" in navigator) {
+/** One second link, however often it is handed on. @type {string | undefined} */
+let second;
+if ("share" in navigator && share instanceof HTMLFormElement) {
   share.addEventListener("submit", async (event) => {
+    if (event.defaultPrevented) return;
     event.preventDefault();
-    const answer = await fetch(address("share"), { method: "POST", headers: { accept: "application/json" } });
-    const { address: url } = answer.ok ? await answer.json() : { address: null };
-    if (url) await navigator.share({ title: document.title, url }).catch(() => undefined);
+    if (!second) {
+      const answer = await fetch(address("share"), { method: "POST", headers: { accept: "application/json" } });
+      second = answer.ok ? ((await answer.json()).address ?? undefined) : undefined;
+    }
+    if (second) await navigator.share({ title: document.title, url: second }).catch(() => undefined);
+    else share.submit(); // its own page says why there is none
   });
 }

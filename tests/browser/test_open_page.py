@@ -178,6 +178,26 @@ def test_a_phone_that_slept_shows_no_old_position_as_new(page: Page, staged: Sta
     expect(page.locator("#position")).to_be_hidden()
 
 
+def test_a_page_is_shared_by_the_phone_s_own_sheet(page: Page, staged: Stage) -> None:
+    """One second link however often it is handed on; when there were enough of them it says so."""
+    page.add_init_script("shared = []; navigator.share = async ({ url }) => (document.title = shared.push(url))")
+    page.clock.install()
+    page.goto(staged.link("completed", "th"))
+    button = page.locator("#share button")
+    for times in (1, 2):
+        button.click()
+        expect(page).to_have_title(str(times))
+        page.clock.run_for(6_000)
+    first, again = page.evaluate("shared")
+    assert first == again
+    origin = {"origin": staged.server.url}
+    for _ in range(links.MOST_SHARED - 1):
+        page.request.post(f"{page.url.partition('?')[0]}/share", headers=origin)
+    page.reload()
+    button.click()
+    expect(page.locator("main")).to_contain_text("หน้านี้ถูกแชร์หลายครั้งแล้ว")
+
+
 def test_the_page_is_whole_without_script(chromium: Browser, staged: Stage) -> None:
     """Words, age, forms and thanks; and no empty place for a map."""
     context = chromium.new_context(java_script_enabled=False)
