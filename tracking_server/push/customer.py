@@ -26,6 +26,7 @@ from tracking_server.live.bus import Bus
 from tracking_server.push import answers, forms, render, wire
 from tracking_server.push.access import PROBE, Access, Visitor, from_own_page, language
 from tracking_server.push.calendar import calendar
+from tracking_server.push.reader import Reader
 from tracking_server.push.render import Draft, Own, Renderer
 from tracking_server.push.stream import Stream
 from tracking_server.push.watched import WatchedJobs
@@ -259,27 +260,11 @@ class CustomerPages:
                 return
             with self._watched.watch(visitor.link.organisation_id, visitor.link.job_id) as (watched, news):
                 await self._watched.view(watched)
-                stream = Stream(self._watched, self._clock, self._access, watched, news, visitor, send)
-                await self._run(stream, receive)
+                reader = Reader(receive, send)
+                stream = Stream(self._watched, self._clock, self._access, watched, news, visitor, reader)
+                await reader.hear(stream.run(), self._stopping)
         except Unavailable:
             await self._away(request)(scope, receive, send)
-
-    async def _run(self, stream: Stream, receive: Receive) -> None:
-        """Write until the stream is over, its reader is gone, or this process stops."""
-        reader = asyncio.ensure_future(_until_gone(receive))
-        writer = asyncio.ensure_future(stream.run())
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        tasks = (reader, writer, stopping)
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            _, failure, _ = await asyncio.gather(*tasks, return_exceptions=True)
-        if isinstance(failure, Exception):
-            log.warning("stream_failed", error=type(failure).__name__)
-        elif self._stopping.is_set():
-            await stream.break_off()
 
     def _gone(self, request: Request) -> Response:
         """410, at the link's own address: only there a new one can be asked for, so forms and buttons lead there."""
@@ -303,8 +288,3 @@ class CustomerPages:
 
 def _action(request: Request) -> Action:
     return Action(request.url.path.rpartition("/")[2])
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -27,6 +27,7 @@ from tracking_server.domain.board import doing, group_of
 from tracking_server.domain.job import State
 from tracking_server.domain.updates import JobChanged, Position, Update
 from tracking_server.push import wire
+from tracking_server.push.reader import Reader
 from tracking_server.store.accounts import Session
 from tracking_server.store.board import Board, Day, read_board, read_fingerprint
 from tracking_server.store.engine import Unavailable, snapshot
@@ -37,7 +38,6 @@ TELL_EVERY_S = 1.0  # what changes more often is told together
 LOOK_EVERY_S = 2.0  # a session that was ended is noticed within it, and so is a lost update
 WORDS_EVERY_S = 15.0  # ages and lateness grow without anything happening
 PING_EVERY_S = 15.0
-EVICT_AFTER_S = 15.0
 MOST_STREAMS = 500  # in one process; a page that gets none reads itself anew
 Rows = list[tuple[str, str]]
 
@@ -185,26 +185,11 @@ class BoardStreams:
         self._open += 1
         try:
             with self._boards.watch(session.staff.organisation_id, looking.day) as (watched, news):
-                stream = _Stream(self._gate, self._boards, self._pages, self._clock, watched, news, send)
-                await self._run(stream, stream.run(session, token, looking, language), receive)
+                reader = Reader(receive, send)
+                stream = _Stream(self._gate, self._boards, self._pages, self._clock, watched, news, reader)
+                await reader.hear(stream.run(session, token, looking, language), self._stopping)
         finally:
             self._open -= 1
-
-    async def _run(self, stream: _Stream, writing: Any, receive: Receive) -> None:
-        reader = asyncio.ensure_future(_until_gone(receive))
-        writer = asyncio.ensure_future(writing)
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        tasks = (reader, writer, stopping)
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            _, failure, _ = await asyncio.gather(*tasks, return_exceptions=True)
-        if isinstance(failure, Exception):
-            log.warning("board_stream_failed", error=type(failure).__name__)
-        elif self._stopping.is_set() and stream.open:
-            await stream.write(b"", last=True)
 
 
 class _Stream:
@@ -218,7 +203,7 @@ class _Stream:
         clock: Clock,
         watched: WatchedBoard,
         news: asyncio.Event,
-        send: Send,
+        reader: Reader,
     ) -> None:
         self._gate = gate
         self._boards = boards
@@ -226,38 +211,31 @@ class _Stream:
         self._clock = clock
         self._watched = watched
         self._news = news
-        self._send = send
+        self._reader = reader
         self._rows: dict[str, dict[str, str]] = {}
         self._positions: dict[str, dict[str, Any]] = {}
         self._pins: list[dict[str, Any]] = []
         self._revision = -1
         self._worded_s = 0.0
         self._written_s = 0.0
-        self.open = False
 
     async def run(self, session: Session, token: str, looking: Looking, language: str) -> None:
         """Send the present board, then every change of it."""
-        headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-store"),
-            (b"x-accel-buffering", b"no"),
-        ]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        self.open = True
-        await self.write(wire.opening())
+        await self._reader.open()
+        self._written_s = time.monotonic()
         while True:
             try:
                 if not await self._gate.people.still(session, token):
-                    await self.write(wire.end(), last=True)
+                    await self._write(wire.end(), last=True)
                     return
                 await self._tell(session, looking, language)
             except Unavailable:
                 pass  # the page keeps what it shows; the next look brings the rest
             if looking.day.is_today and self._clock.now() >= looking.day.ends_s:
-                await self.write(b"", last=True)  # the page connects again, and it is another day
+                await self._write(b"", last=True)  # the page connects again, and it is another day
                 return
             if time.monotonic() - self._written_s >= PING_EVERY_S:
-                await self.write(wire.PING)
+                await self._write(wire.PING)
             self._news.clear()
             await asyncio.sleep(TELL_EVERY_S)
             try:
@@ -333,16 +311,8 @@ class _Stream:
 
     async def _event(self, name: str, facts: Any) -> None:
         data = json.dumps(facts, separators=(",", ":"), ensure_ascii=False)
-        await self.write(f"event: {name}\ndata: {data}\n\n".encode())
+        await self._write(f"event: {name}\ndata: {data}\n\n".encode())
 
-    async def write(self, data: bytes, *, last: bool = False) -> None:
-        """Send; a reader who takes nothing for too long is let go."""
-        async with asyncio.timeout(EVICT_AFTER_S):
-            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
-        self.open = not last
+    async def _write(self, data: bytes, *, last: bool = False) -> None:
+        await self._reader.write(data, last=last)
         self._written_s = time.monotonic()
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from starlette.types import Send
-
 from tracking_server.clock import Clock
 from tracking_server.domain.page_state import Showing
 from tracking_server.push import render, wire
 from tracking_server.push.access import Access, Visitor
+from tracking_server.push.reader import Reader
 from tracking_server.push.watched import Watched, WatchedJobs
 from tracking_server.store.engine import Unavailable
 
 PING_EVERY_S = 15.0
 SAME_FIX_S = 0.001  # the bus and the store round a fix's time differently
-EVICT_AFTER_S = 15.0  # a reader who takes nothing for so long is let go
 
 
 class Stream:
@@ -30,7 +28,7 @@ class Stream:
         watched: Watched,
         news: asyncio.Event,
         visitor: Visitor,
-        send: Send,
+        reader: Reader,
     ) -> None:
         self._jobs = jobs
         self._clock = clock
@@ -38,35 +36,22 @@ class Stream:
         self._watched = watched
         self._news = news
         self._visitor = visitor
-        self._send = send
+        self._reader = reader
         self._said = ""
         self._shown_s: float | None = None
         self._version = -1
-        self._open = False
 
     async def run(self) -> None:
         """Write until nothing more may come."""
-        headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-store"),
-            (b"x-accel-buffering", b"no"),
-        ]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        self._open = True
-        await self._write(wire.opening())
+        await self._reader.open()
         while await self._tell_if_possible():
             try:
                 async with asyncio.timeout(PING_EVERY_S):
                     await self._news.wait()
             except TimeoutError:
-                await self._write(wire.PING)
+                await self._reader.write(wire.PING)
             self._news.clear()
-        await self._write(wire.end(), last=True)
-
-    async def break_off(self) -> None:
-        """End the response, but not what it tells of."""
-        if self._open:
-            await self._write(b"", last=True)
+        await self._reader.write(wire.end(), last=True)
 
     async def _tell_if_possible(self) -> bool:
         """While the store is away the page keeps what it shows, with its age; the next comparison brings the rest."""
@@ -90,12 +75,12 @@ class Stream:
         said = render.update(view, page, self._visitor, now_s)
         if said != self._said:
             self._said = said
-            await self._write(wire.status(said, update_id))
+            await self._reader.write(wire.status(said, update_id))
         if not page.position or view.position is None:
             self._shown_s = None  # the page took it down: when it may be seen again, it is sent again
         elif self._shown_s is None or abs(view.position.time_s - self._shown_s) > SAME_FIX_S:
             self._shown_s = view.position.time_s
-            await self._write(wire.position(view.position, now_s, update_id))
+            await self._reader.write(wire.position(view.position, now_s, update_id))
         return page.showing is not Showing.cancelled
 
     async def _still_opens(self, version: int) -> bool:
@@ -106,8 +91,3 @@ class Stream:
                 return False
             self._visitor, self._version = replace(self._visitor, link=link), version
         return True
-
-    async def _write(self, data: bytes, *, last: bool = False) -> None:
-        async with asyncio.timeout(EVICT_AFTER_S):
-            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
-        self._open = not last

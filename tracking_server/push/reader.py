@@ -1,0 +1,62 @@
+"""The reader's end of a stream: opened, written to, let go when it takes nothing, and watched for leaving."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+from starlette.types import Receive, Send
+
+from tracking_server.push import wire
+
+log = structlog.get_logger()
+EVICT_AFTER_S = 15.0  # a reader who takes nothing for so long is let go
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Reader:
+    """One reader of server-sent events."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._open = False
+
+    async def open(self) -> None:
+        """Begin the answer."""
+        await self._send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        self._open = True
+        await self.write(wire.opening())
+
+    async def write(self, data: bytes, *, last: bool = False) -> None:
+        """Send; raises `TimeoutError` when the reader takes nothing for too long."""
+        async with asyncio.timeout(EVICT_AFTER_S):
+            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        self._open = not last
+
+    async def hear(self, writing: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
+        """Let `writing` write until it is over, the reader is gone, or this process stops.
+
+        When the process stops, the answer ends, but not what it tells of: the page connects again.
+        """
+        tasks = [asyncio.ensure_future(one) for one in (writing, self._gone(), stopping.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            failure, *_ = await asyncio.gather(*tasks, return_exceptions=True)
+        if isinstance(failure, Exception):
+            log.warning("stream_failed", error=type(failure).__name__)
+        elif stopping.is_set() and self._open:
+            await self.write(b"", last=True)
+
+    async def _gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
