@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.clocks import SetClock
 from tests.support.firm import Firm, drive_north_to_door
 from tests.support.rows import count, events, job_row
 from tracking_server.domain.events import TapKind
 from tracking_server.journey import Journey
+from tracking_server.store.engine import Unavailable, begin, create_engine
 
 
 async def test_a_drive_to_the_door_is_stored_and_arrives(journey: Journey, firm: Firm, clock: SetClock) -> None:
@@ -52,3 +55,13 @@ async def test_the_same_delivery_again_changes_nothing(journey: Journey, firm: F
     assert first == second
     assert await count(firm, "fix") == len(fixes)
     assert [event.kind for event in await events(firm, job_id)].count("arrived") == 1
+
+
+async def test_who_is_told_that_the_store_is_away_is_not_told_where_it_is() -> None:
+    """Its host and port are for the operator's log."""
+    engine = create_engine("postgresql+psycopg://doorstep_app@127.0.0.1:1/doorstep")
+    with pytest.raises(Unavailable) as told:
+        async with begin(engine):
+            pass
+    assert "127.0.0.1" in told.value.reason
+    assert str(told.value) == "the store is not available"

@@ -95,7 +95,7 @@ class WatchedBoards:
                 try:
                     await self._compare(watched)
                 except Unavailable as error:
-                    log.warning("boards_not_compared", error=str(error))
+                    log.warning("boards_not_compared", error=error.reason)
 
     @contextmanager
     def watch(self, organisation_id: UUID, day: Day) -> Iterator[tuple[WatchedBoard, asyncio.Event]]:

@@ -119,7 +119,7 @@ class WatchedJobs:
             try:
                 await self._compare()
             except Unavailable as error:
-                log.warning("versions_not_compared", error=str(error))
+                log.warning("versions_not_compared", error=error.reason)
 
     async def _compare(self) -> None:
         if not self._jobs:

@@ -38,8 +38,18 @@ async def set_organisation(connection: AsyncConnection, organisation_id: UUID) -
     )
 
 
+AWAY = "the store is not available"
+
+
 class Unavailable(Exception):
-    """The store cannot take it now: nothing was kept, send it again in a few seconds."""
+    """The store cannot take it now: nothing was kept, send it again in a few seconds.
+
+    Its text may be told to anybody; `reason` names hosts and ports, and is for the operator's log.
+    """
+
+    def __init__(self, said: str, reason: str = "") -> None:
+        super().__init__(said)
+        self.reason = reason or said
 
 
 class Contended(Exception):
@@ -60,10 +70,10 @@ async def begin(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         if isinstance(cause, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
             raise Contended from error
         if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
-            raise Unavailable(f"the store is not available: {str(cause).splitlines()[0]}") from error
+            raise Unavailable(AWAY, str(cause).splitlines()[0]) from error
         raise
     except (PoolTimeoutError, OSError) as error:
-        raise Unavailable(f"the store is not available: {error}") from error
+        raise Unavailable(AWAY, str(error)) from error
 
 
 @asynccontextmanager
