@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import httpx
@@ -137,7 +138,7 @@ async def test_a_wrong_arrival_is_undone(office: Office, journey: Journey, clock
     assert (await job_row(office.firm, job_id)).state == "en_route"
 
 
-async def test_a_job_is_made_by_a_form(office: Office) -> None:
+async def test_a_job_is_made_by_a_form(office: Office, now_s: float) -> None:
     """Its window is in the firm's time zone; what is missing is said, and what was typed is kept."""
     form = {"customer": "Maria Lopes", "title": "Leaking tap", "address": "Rua 1", "lat": "41.1496", "lon": "-8.6109"}
     for wrong, said in (
@@ -146,16 +147,20 @@ async def test_a_job_is_made_by_a_form(office: Office) -> None:
         ({"begins": "2026-11-22T14:00"}, "The window needs"),
         ({"begins": "2026-11-22T14:00", "ends": "2026-11-22T13:00"}, "The window needs"),
         ({"begins": "9999999-01-01T14:00", "ends": "x"}, "The window needs"),
+        ({"begins": "9999-12-31T20:00", "ends": "9999-12-31T23:59"}, "years away"),
+        ({"begins": "2025-07-01T14:00", "ends": "2025-07-01T16:00"}, "over already"),
+        ({"begins": "0001-01-01T00:00", "ends": "0001-01-01T01:00"}, "over already"),
         ({"customer": " "}, "Who is the customer"),
     ):
         page = await office.browser.post("/board/jobs/new", **{**form, **wrong})
         assert (page.status_code, said in page.text, "Leaking tap" in page.text) == (422, True, True)
-    made = await office.browser.post("/board/jobs/new", **form, begins="2026-07-01T14:00", ends="2026-07-01T16:00")
+    summer = f"{datetime.fromtimestamp(now_s, UTC).year + 1}-07-01"
+    made = await office.browser.post("/board/jobs/new", **form, begins=f"{summer}T14:00", ends=f"{summer}T16:00")
     assert made.status_code == 303
     page = await office.browser.get(made.headers["location"])
     assert re.search(r"2:00\W+4:00\WPM", page.text)
     (promise,) = await rows(office.firm, "promise")
-    assert promise.earliest.isoformat() == "2026-07-01T13:00:00+00:00", "Lisbon is an hour ahead in summer"
+    assert promise.earliest.isoformat() == f"{summer}T13:00:00+00:00", "Lisbon is an hour ahead in summer"
     drafted = await office.browser.post("/board/jobs/new", **form)
     assert "No window yet" in (await office.browser.get(drafted.headers["location"])).text
 

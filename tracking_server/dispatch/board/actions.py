@@ -28,6 +28,7 @@ from tracking_server.store.schema import link as link_table
 
 PHONE = re.compile(r"\+?[0-9][0-9 ().-]{3,30}")
 PAIRING_CODE_LIFE_S = 600.0
+MOST_AHEAD_S = 2 * 366 * 86_400.0  # a window typed for later than that is a slip of the year
 SEEN_LINK_LIFE_S = 3_600.0  # a link made to look at the customer's page, not to be sent
 
 
@@ -135,6 +136,8 @@ class Actions:
             connection, organisation_id = work.connection, work.organisation_id
             _, time_zone = await board.read_firm(connection, organisation_id)
             promised = window(wanted.begins, wanted.ends, time_zone)
+            if promised is not None and not work.now_s < promised[1] < work.now_s + MOST_AHEAD_S:
+                raise Wrong("far_window")
             customer_id, _ = await people.insert_customer(
                 connection,
                 organisation_id,
