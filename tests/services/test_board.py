@@ -165,6 +165,21 @@ async def test_a_job_is_made_by_a_form(office: Office, now_s: float) -> None:
     assert "No window yet" in (await office.browser.get(drafted.headers["location"])).text
 
 
+async def test_a_form_sent_twice_makes_one_job(office: Office, now_s: float) -> None:
+    """A double click makes one job and one message; the same page gone back to, and changed, makes another job."""
+    day = datetime.fromtimestamp(now_s + 86_400, UTC).date().isoformat()
+    page = await office.browser.get("/board/jobs/new")
+    form = dict(re.findall(r'name="(id)" value="([0-9a-f-]{36})"', page.text))
+    form |= {"customer": "Maria Lopes", "title": "Leaking tap", "email": "maria@x.example"}
+    form |= {"lat": "41.1", "lon": "-8.6", "begins": f"{day}T14:00", "ends": f"{day}T16:00"}
+    made = await asyncio.gather(*(office.browser.post("/board/jobs/new", **form) for _ in range(3)))
+    assert len({answer.headers["location"] for answer in made}) == 1
+    assert [len(await rows(office.firm, table)) for table in ("job", "customer", "message")] == [1, 1, 1]
+    for change in ({"title": "Boiler service"}, {"ends": f"{day}T18:00"}):
+        assert (await office.browser.post("/board/jobs/new", **form | change)).status_code == 303
+    assert len(await rows(office.firm, "job")) == 3
+
+
 async def test_a_technician_is_made_and_paired(office: Office) -> None:
     """The code is shown once, pairs one phone, and a lost phone is shut out."""
     made = await office.browser.post("/board/technicians", name="Ana Sousa", vehicle="white van", plate="12-AB-34")

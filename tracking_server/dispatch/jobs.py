@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from uuid import UUID
+from dataclasses import dataclass, field, replace
+from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -39,6 +39,7 @@ class NewJob:
     promised: tuple[float, float] | None = None
     duration_s: int = 3600
     preparation: str | None = None
+    id: UUID = field(default_factory=uuid4)
 
 
 async def create_job(
@@ -48,6 +49,7 @@ async def create_job(
     draft = await job_store.insert_job(
         connection,
         organisation_id,
+        job_id=new.id,
         customer_id=new.customer_id,
         title=new.title,
         address=new.address,

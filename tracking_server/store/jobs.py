@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import sqlalchemy as sa
 from geoalchemy2.shape import from_shape, to_shape
@@ -155,10 +155,18 @@ async def put_off(connection: AsyncConnection, due: DueJobs, now_s: float, until
     )
 
 
+async def lock_numbers(connection: AsyncConnection, organisation_id: UUID) -> None:
+    """From here to the end of the transaction, no other job of the firm is made."""
+    await connection.execute(
+        sa.select(organisation.c.id).where(organisation.c.id == organisation_id).with_for_update(key_share=True)
+    )
+
+
 async def insert_job(
     connection: AsyncConnection,
     organisation_id: UUID,
     *,
+    job_id: UUID,
     customer_id: UUID,
     title: str,
     address: str,
@@ -169,7 +177,6 @@ async def insert_job(
     now_s: float,
 ) -> Job:
     """A new job in state draft, with the firm's next number and its geofence."""
-    job_id = uuid4()
     number = await connection.scalar(
         organisation.update()
         .where(organisation.c.id == organisation_id)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -23,7 +23,7 @@ from tracking_server.live.bus import Bus
 from tracking_server.store import accounts, board, devices, messages, notes, people
 from tracking_server.store.accounts import Staff
 from tracking_server.store.engine import to_time, transaction
-from tracking_server.store.jobs import read_contacts
+from tracking_server.store.jobs import lock_numbers, read_contacts
 from tracking_server.store.schema import link as link_table
 
 PHONE = re.compile(r"\+?[0-9][0-9 ().-]{3,30}")
@@ -42,8 +42,9 @@ class Wrong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A job as typed: its times in the firm's time zone, its customer perhaps a new one."""
+    """A job as typed, with the id of its form, and its times in the firm's time zone."""
 
+    id: UUID
     title: str
     address: str
     customer: str
@@ -119,7 +120,7 @@ class Actions:
             )
 
     async def create(self, staff: Staff, wanted: Wanted) -> UUID:
-        """A new customer with a job; returns the job's id. Raises `Wrong`."""
+        """A new customer with a job; returns the job's id, also when the same form made it before. Raises `Wrong`."""
         if not wanted.customer:
             raise Wrong("no_customer")
         if not wanted.title:
@@ -135,9 +136,13 @@ class Actions:
         async with self._work(staff) as work:
             connection, organisation_id = work.connection, work.organisation_id
             _, time_zone = await board.read_firm(connection, organisation_id)
+            await lock_numbers(connection, organisation_id)
             promised = window(wanted.begins, wanted.ends, time_zone)
             if promised is not None and not work.now_s < promised[1] < work.now_s + MOST_AHEAD_S:
                 raise Wrong("far_window")
+            made = await board.read_line(connection, organisation_id, wanted.id)
+            if made is not None and _is(made, wanted, promised):
+                return wanted.id
             customer_id, _ = await people.insert_customer(
                 connection,
                 organisation_id,
@@ -148,7 +153,15 @@ class Actions:
                 now_s=work.now_s,
             )
             place = Geofence(*wanted.place)
-            new = dispatch.NewJob(customer_id, wanted.title, wanted.address, time_zone, place, promised)
+            new = dispatch.NewJob(
+                customer_id,
+                wanted.title,
+                wanted.address,
+                time_zone,
+                place,
+                promised,
+                id=uuid4() if made is not None else wanted.id,
+            )
             job = await dispatch.create_job(connection, organisation_id, new, actor=work.actor, now_s=work.now_s)
             await work.note("job_created", job_id=job.id)
             work.changes.append(JobChanged(organisation_id, job.id, job.version))
@@ -247,6 +260,12 @@ class Actions:
             work = Work(connection, staff.organisation_id, staff, self._clock.now())
             yield work
         await self._bus.publish(work.changes)
+
+
+def _is(made: board.JobLine, wanted: Wanted, promised: tuple[float, float] | None) -> bool:
+    """Whether a form is that of a job that was made, and not one that somebody went back to for another job."""
+    typed = (wanted.customer, wanted.title, wanted.address, promised)
+    return (made.customer, made.title, made.address, made.job.promised) == typed
 
 
 async def _lock(work: Work, technician_id: UUID) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -182,6 +182,7 @@ class BoardPages:
 
     async def _create(self, request: Request, session: Session, form: dict[str, str]) -> Response:
         wanted = Wanted(
+            id=_own_id(form),
             title=text(form, "title"),
             address=text(form, "address", 300),
             customer=text(form, "customer", 100),
@@ -206,7 +207,13 @@ class BoardPages:
         async with snapshot(self._engine, organisation_id) as connection:
             _, time_zone = await read_firm(connection, organisation_id)
             lines = await read_technician_lines(connection, organisation_id, now_s)
-        facts = {"lines": lines, "time_zone": ZoneInfo(time_zone).key, "form": form, "reason": reason}
+        facts = {
+            "id": _own_id(form),
+            "lines": lines,
+            "time_zone": ZoneInfo(time_zone).key,
+            "form": form,
+            "reason": reason,
+        }
         return self._answer(request, session, "new_job.html", status, map_attributes=self._map_attributes, **facts)
 
     async def _technicians(self, request: Request, session: Session) -> Response:
@@ -276,6 +283,14 @@ def _uuid(value: str) -> UUID:
         return UUID(value)
     except ValueError:
         raise NotFound(f"{value[:40]!r} is no id") from None
+
+
+def _own_id(form: dict[str, str]) -> UUID:
+    """The form's own, so that a form sent twice makes one thing."""
+    try:
+        return UUID(form.get("id", ""))
+    except ValueError:
+        return uuid4()
 
 
 def _place(lat: str, lon: str) -> tuple[float, float] | None:
