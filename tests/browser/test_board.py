@@ -185,3 +185,17 @@ def test_the_board_is_whole_without_script(chromium: Browser, staged: Stage) -> 
         page.locator("#assign-to").select_option(index=1)
         page.click(".assign button")
         expect(page.locator("#detail-facts")).to_contain_text("Planned")
+
+
+def test_a_place_is_pasted_as_other_maps_copy_it(desk: Desk) -> None:
+    """Both numbers in one field are spread over the two; a decimal comma shows the pin, too."""
+    page = desk.page
+    desk.open("/board/jobs/new")
+    page.fill("#lat", "41.150000, -8.610000")
+    page.locator("#lon").focus()
+    expect(page.locator("#lat")).to_have_value("41.150000")
+    expect(page.locator("#lon")).to_have_value("-8.610000")
+    page.fill("#lat", "41,15")
+    page.locator("#lon").focus()
+    expect(page.locator(".pin.chosen")).to_be_visible()
+    assert desk.complaints == []

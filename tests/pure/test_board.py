@@ -10,7 +10,7 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from tracking_server.accounts import passwords
-from tracking_server.dispatch.board.actions import Wrong, window
+from tracking_server.dispatch.board.actions import Wrong, place_of, window
 from tracking_server.dispatch.board.looking import looking_at
 from tracking_server.domain.board import (
     Doing,
@@ -119,6 +119,27 @@ def test_a_day_is_as_long_as_it_is_there() -> None:
     late = looking_at(QueryParams({}), "Asia/Bangkok", 1_799_999_940.0)
     assert (late.wanted, late.day.is_today) == (date(2027, 1, 15), True)
     assert late.day.begins_s == 1_799_946_000.0
+
+
+@pytest.mark.parametrize(
+    ("lat", "lon", "place"),
+    [
+        ("41.1496", "-8.6109", (-8.6109, 41.1496)),
+        ("41,1496", " -8,6109 ", (-8.6109, 41.1496)),
+        ("٤١٫١٤٩٦", "−٨٫٦١٠٩", (-8.6109, 41.1496)),  # noqa: RUF001 (as typed in Cairo)
+        ("91", "0", None),
+        ("0", "181", None),
+        ("NaN", "1", None),
+        ("inf", "1", None),
+        ("1_0", "1", None),
+        ("41.1", "", None),
+        ("1,2,3", "1", None),
+        ("1e1", "1", None),
+    ],
+)
+def test_a_place_is_read_as_people_type_it(lat: str, lon: str, place: tuple[float, float] | None) -> None:
+    """With the decimal sign and the digits of their country; what is no point on earth is none."""
+    assert place_of(lat, lon) == place
 
 
 @pytest.mark.parametrize("time_zone", ["Europe/Lisbon", "Asia/Bangkok"])

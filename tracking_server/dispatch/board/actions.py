@@ -27,6 +27,8 @@ from tracking_server.store.jobs import lock_numbers, read_contacts
 from tracking_server.store.schema import link as link_table
 
 PHONE = re.compile(r"\+?[0-9][0-9 ().-]{3,30}")
+DEGREES = re.compile(r"[+-]?\d{1,3}(\.\d{1,20})?")
+DECIMAL_SIGNS = str.maketrans({",": ".", "\u066b": ".", "\u2212": "-", "\u200e": None, "\u200f": None, "\u061c": None})
 PAIRING_CODE_LIFE_S = 600.0
 MOST_AHEAD_S = 2 * 366 * 86_400.0  # a window typed for later than that is a slip of the year
 SEEN_LINK_LIFE_S = 3_600.0  # a link made to look at the customer's page, not to be sent
@@ -286,3 +288,13 @@ def window(begins: str, ends: str, time_zone: str) -> tuple[float, float] | None
     if found[1] <= found[0]:
         raise Wrong("no_window")
     return found
+
+
+def place_of(lat: str, lon: str) -> tuple[float, float] | None:
+    """Typed degrees as a point on earth, (lon, lat); None when there is none. Half the world writes 41,15, and some
+    its own digits, minus and marks of direction."""
+    north, east = (text.strip().translate(DECIMAL_SIGNS) for text in (lat, lon))
+    if not (DEGREES.fullmatch(north) and DEGREES.fullmatch(east)):
+        return None
+    found = float(east), float(north)
+    return found if abs(found[0]) <= 180 and abs(found[1]) <= 90 else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from starlette.routing import Route
 from tracking_server.accounts.forms import read_form, text
 from tracking_server.accounts.gate import Gate, environment, frame, go, language_of, page_headers, said
 from tracking_server.clock import Clock
-from tracking_server.dispatch.board.actions import Actions, Wanted, Wrong
+from tracking_server.dispatch.board.actions import Actions, Wanted, Wrong, place_of
 from tracking_server.dispatch.board.looking import Looking, looking_at, technician_of
 from tracking_server.dispatch.board.render import HERE, Painter, Rows
 from tracking_server.dispatch.jobs import NotFound, NotPossible
@@ -189,7 +188,7 @@ class BoardPages:
             email=text(form, "email", 254) or None,
             phone=text(form, "phone", 40) or None,
             language=form.get("language", ""),
-            place=_place(form.get("lat", ""), form.get("lon", "")),
+            place=place_of(form.get("lat", ""), form.get("lon", "")),
             begins=text(form, "begins", 30),
             ends=text(form, "ends", 30),
             technician_id=_uuid(form["technician"]) if form.get("technician") else None,
@@ -291,16 +290,6 @@ def _own_id(form: dict[str, str]) -> UUID:
         return UUID(form.get("id", ""))
     except ValueError:
         return uuid4()
-
-
-def _place(lat: str, lon: str) -> tuple[float, float] | None:
-    """A point on earth as (lon, lat), None when there is none."""
-    try:
-        found = float(lon), float(lat)
-    except ValueError:
-        return None
-    known = all(math.isfinite(value) for value in found) and abs(found[0]) <= 180 and abs(found[1]) <= 90
-    return found if known else None
 
 
 def _file(path: Path) -> Callable[[Request], Awaitable[Response]]:
