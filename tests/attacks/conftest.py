@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.support.clocks import SetClock
-from tests.support.staff import Browser
+from tests.support.staff import Browser, fresh_address
 from tracking_server.app import HotPaths, create_app
 from tracking_server.embedded import Installation
 from tracking_server.settings import Settings
@@ -26,9 +26,9 @@ def app(servers: Installation, database: str, clock: SetClock) -> HotPaths:
 
 
 @pytest.fixture
-async def browser(app: HotPaths, database: str) -> AsyncIterator[Browser]:
+async def browser(app: HotPaths) -> AsyncIterator[Browser]:
     """From an address of this test's own: tries are counted by address in a Redis that all tests share."""
-    browser = from_address(app, f"test-{database}")
+    browser = from_address(app, fresh_address())
     async with browser.client:
         yield browser
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support.clocks import SetClock
 from tests.support.firm import Firm
 from tests.support.rows import rows
-from tests.support.staff import PASSWORD, Browser, begin_session, hire, words_of
+from tests.support.staff import PASSWORD, Browser, begin_session, fresh_address, hire, words_of
 from tracking_server import tokens
 from tracking_server.accounts.people import IDLE_S, SESSION_LIFE_S, SETUP_LIFE_S, mint_setup_token
 from tracking_server.accounts.tries import Tries
@@ -29,7 +29,7 @@ async def browser(servers: Installation, database: str, clock: SetClock) -> Asyn
     settings = Settings(
         database_url=servers.app_url(database), redis_url=servers.redis_url, public_url="http://doorstep.test"
     )
-    transport = httpx.ASGITransport(create_app(settings, clock), client=(f"10.0.{id(clock) % 250}.1", 1))
+    transport = httpx.ASGITransport(create_app(settings, clock), client=(fresh_address(), 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://doorstep.test") as client:
         yield Browser(client)
 

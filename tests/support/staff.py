@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -48,6 +50,11 @@ async def begin_session(engine: AsyncEngine, staff: Staff, now_s: float) -> str:
     async with transaction(engine, staff.organisation_id) as connection:
         await accounts.insert_session(connection, staff.organisation_id, staff.id, token_hash, now_s)
     return token
+
+
+def fresh_address() -> str:
+    """An address that no other test has: tries are counted by address, in a Redis that all share."""
+    return str(IPv6Address(uuid4().int))
 
 
 class Browser:
