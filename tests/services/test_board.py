@@ -138,6 +138,23 @@ async def test_a_wrong_arrival_is_undone(office: Office, journey: Journey, clock
     assert (await job_row(office.firm, job_id)).state == "en_route"
 
 
+async def test_only_the_step_that_was_seen_is_undone(office: Office, journey: Journey, clock: SetClock) -> None:
+    """Who takes back an arrival, when the work has begun meanwhile, takes back nothing and reads so."""
+    phone = await office.firm.phone()
+    job_id = await office.firm.job(phone.device.technician_id)
+    kinds = (TapKind.shift_start, TapKind.en_route, TapKind.arrived)
+    taps = [phone.tap(clock.now_s + at, kind, job_id) for at, kind in enumerate(kinds)]
+    clock.now_s += 10
+    await journey.accept(phone.delivery(clock.now_s, taps=taps))
+    page = await office.browser.get(f"/board?job={job_id}")
+    form = page.text.split(f'action="/board/jobs/{job_id}/undo"')[1].split("</form>")[0]
+    seen = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', form))
+    await journey.accept(phone.delivery(clock.now_s, taps=[phone.tap(clock.now_s, TapKind.start, job_id)]))
+    late = await office.browser.post(f"/board/jobs/{job_id}/undo", **seen)
+    assert (late.status_code, "At work" in late.text) == (409, True)
+    assert (await job_row(office.firm, job_id)).state == "in_progress"
+
+
 async def test_a_job_is_made_by_a_form(office: Office, now_s: float) -> None:
     """Its window is in the firm's time zone; what is missing is said, and what was typed is kept."""
     form = {"customer": "Maria Lopes", "title": "Leaking tap", "address": "Rua 1", "lat": "41.1496", "lon": "-8.6109"}

@@ -33,18 +33,30 @@ async def cancel_job(
 
 
 async def undo_step(
-    connection: AsyncConnection, organisation_id: UUID, job_id: UUID, *, actor: str, now_s: float
+    connection: AsyncConnection,
+    organisation_id: UUID,
+    job_id: UUID,
+    *,
+    seen_state: str | None = None,
+    actor: str,
+    now_s: float,
 ) -> list[JobChanged]:
     """Take back the last thing that happened to a job, as an arrival that was none; who was told is told again.
 
-    Raises `NotFound`, `NotPossible`, `Outdated`.
+    Raises `NotFound`, `NotPossible`, `Outdated`: also when the job is not in the caller's `seen_state` any more.
     """
     event = Event(EventKind.undone, now_s, Cause.dispatcher)
-    return await _decide(connection, organisation_id, job_id, event, actor, now_s)
+    return await _decide(connection, organisation_id, job_id, event, actor, now_s, seen_state)
 
 
 async def _decide(
-    connection: AsyncConnection, organisation_id: UUID, job_id: UUID, event: Event, actor: str, now_s: float
+    connection: AsyncConnection,
+    organisation_id: UUID,
+    job_id: UUID,
+    event: Event,
+    actor: str,
+    now_s: float,
+    seen_state: str | None = None,
 ) -> list[JobChanged]:
     job = await job_store.read_job(connection, organisation_id, job_id)
     if job is None:
@@ -59,6 +71,9 @@ async def _decide(
         if again is None or again.technician_id != technician_id:
             raise outcome.Outdated(f"job {job_id} was assigned by somebody else just now")
         jobs.append(again)
+    state = next(known.state for known in jobs if known.id == job_id)
+    if seen_state not in (None, state):
+        raise outcome.Outdated(f"job {job_id} is {state}, not {seen_state} any more")
     assessment = decide(checkpoint, jobs, job_id, event, now_s)
     if assessment is None:
         raise NotPossible(f"job {job_id} is {job.state}: this cannot be done any more")

@@ -114,11 +114,16 @@ class Actions:
                 work.connection, work.organisation_id, job_id, reason=reason, actor=work.actor, now_s=work.now_s
             )
 
-    async def undo(self, staff: Staff, job_id: UUID) -> None:
-        """Take a job's last step back."""
+    async def undo(self, staff: Staff, job_id: UUID, seen_state: str | None) -> None:
+        """Take a job's last step back, if it is still the one that the page showed."""
         async with self._work(staff) as work:
             work.changes += await undo_step(
-                work.connection, work.organisation_id, job_id, actor=work.actor, now_s=work.now_s
+                work.connection,
+                work.organisation_id,
+                job_id,
+                seen_state=seen_state,
+                actor=work.actor,
+                now_s=work.now_s,
             )
 
     async def create(self, staff: Staff, wanted: Wanted) -> UUID:

@@ -163,7 +163,7 @@ class BoardPages:
 
     async def _undo(self, request: Request, session: Session, form: dict[str, str]) -> Response:
         job_id: UUID = request.path_params["job_id"]
-        await self._actions.undo(session.staff, job_id)
+        await self._actions.undo(session.staff, job_id, form.get("state"))
         return go(_back(form, job_id))
 
     async def _link(self, request: Request, session: Session, form: dict[str, str]) -> Response:
