@@ -150,6 +150,21 @@ async def test_an_invited_colleague_joins_and_is_shut_out(browser: Browser, firm
     assert (await browser.sign_in("rui@ribeira.example")).status_code == 303
 
 
+async def test_who_is_shut_out_leaves_no_invite(browser: Browser, firm: Firm, clock: SetClock) -> None:
+    """An owner's invites are good while that owner is."""
+    first = await hire(firm, Role.owner, email="first@ribeira.example")
+    second = await hire(firm, Role.owner, email="second@ribeira.example")
+    browser.wear(await begin_session(firm.engine, second, clock.now_s))
+    page = await browser.post("/board/staff/invite", email="back@door.example", role="owner")
+    path = "/board/join/" + page.text.split("/board/join/")[1].split('"')[0]
+    assert (await browser.get(path)).status_code == 200
+    browser.wear(await begin_session(firm.engine, first, clock.now_s))
+    await browser.post(f"/board/staff/{second.id}/disable")
+    for answer in (await browser.get(path), await browser.post(path, name="Back", password=PASSWORD)):
+        assert answer.status_code == 410
+    assert len(await rows(firm, "staff")) == 2
+
+
 @pytest.mark.parametrize(
     ("password", "said"),
     [

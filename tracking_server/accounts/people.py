@@ -142,6 +142,7 @@ class People:
             await store.insert_invite(
                 connection,
                 by.organisation_id,
+                made_by=by.id,
                 token_hash=token_hash,
                 email=email,
                 role=role,

@@ -261,17 +261,19 @@ async def insert_invite(
     connection: AsyncConnection,
     organisation_id: UUID,
     *,
+    made_by: UUID,
     token_hash: bytes,
     email: str,
     role: Role,
     now_s: float,
     expires_s: float,
 ) -> None:
-    """An offer to join, good once."""
+    """An offer to join, good once and while its maker may sign in."""
     await connection.execute(
         invite.insert().values(
             organisation_id=organisation_id,
             id=uuid4(),
+            made_by=made_by,
             token_hash=token_hash,
             email=email,
             role=role.value,
@@ -284,7 +286,7 @@ async def insert_invite(
 async def find_invite(
     connection: AsyncConnection, organisation_id: UUID, token_hash: bytes, now_s: float
 ) -> Invite | None:
-    """The offer behind a token, None when it is unknown, used or too old."""
+    """The offer behind a token, None when it is unknown, used, too old, or its maker was shut out."""
     row = (
         await connection.execute(
             sa.select(invite.c.id, organisation.c.name, invite.c.email, invite.c.role)
@@ -306,7 +308,12 @@ async def use_invite(connection: AsyncConnection, organisation_id: UUID, invite_
 
 
 def _usable(now_s: float) -> Iterable[sa.ColumnElement[bool]]:
-    return invite.c.used_at.is_(None), invite.c.expires_at > to_time(now_s)
+    maker = sa.exists().where(
+        staff.c.organisation_id == invite.c.organisation_id,
+        staff.c.id == invite.c.made_by,
+        staff.c.disabled_at.is_(None),
+    )
+    return invite.c.used_at.is_(None), invite.c.expires_at > to_time(now_s), maker
 
 
 async def insert_setup_token(

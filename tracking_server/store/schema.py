@@ -411,6 +411,7 @@ invite = Table(
     metadata,
     _organisation(),
     Column("id", Uuid, primary_key=True),
+    Column("made_by", Uuid, nullable=False),
     Column("token_hash", LargeBinary, nullable=False),
     Column("email", Text, nullable=False),
     Column("role", Text, nullable=False),

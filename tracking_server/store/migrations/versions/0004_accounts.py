@@ -40,9 +40,11 @@ CREATE TABLE session (
 );
 CREATE INDEX session_by_staff ON session (organisation_id, staff_id);
 
+-- It is as good as its maker: who is shut out leaves no open door.
 CREATE TABLE invite (
-  organisation_id uuid NOT NULL REFERENCES organisation (id) ON DELETE CASCADE,
+  organisation_id uuid NOT NULL,
   id uuid NOT NULL,
+  made_by uuid NOT NULL,
   token_hash bytea NOT NULL,
   email text NOT NULL,
   role text NOT NULL CHECK (role IN ('owner', 'dispatcher', 'viewer')),
@@ -50,7 +52,8 @@ CREATE TABLE invite (
   expires_at timestamptz NOT NULL,
   used_at timestamptz,
   PRIMARY KEY (organisation_id, id),
-  UNIQUE (organisation_id, token_hash)
+  UNIQUE (organisation_id, token_hash),
+  FOREIGN KEY (organisation_id, made_by) REFERENCES staff ON DELETE CASCADE
 );
 
 -- The one way to the first owner. No organisation: the token makes a new one.
