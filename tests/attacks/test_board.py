@@ -22,7 +22,7 @@ from tracking_server.store.engine import transaction
 from tracking_server.store.notes import insert_note
 from tracking_server.store.schema import contact, message
 
-TABLES = ("job", "technician", "device", "pairing_code", "link", "staff", "invite", "note", "handled", "message")
+TABLES = ("job", "technician", "device", "pairing_code", "link", "staff", "invite", "note", "message")
 OWN_ACCOUNT = ("/board/account/everywhere", "/board/account/password", "/board/account/language", "/board/sign-out")
 
 

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.clocks import SetClock
@@ -226,11 +227,18 @@ async def test_the_inbox_holds_what_waits_for_somebody(office: Office, now_s: fl
     assert (await office.browser.post(f"/board/messages/{failed.id}/retry")).status_code == 303
     assert {row.state for row in await rows(office.firm, "message")} == {"owed"}
     assert (await office.browser.post(f"/board/messages/{failed.id}/retry")).status_code == 404
-    for path in (f"/board/notes/{note.id}/handled", f"/board/messages/{failed.id}/handled"):
+    handled = f"/board/messages/{failed.id}/handled"
+    assert (await office.browser.post(handled)).status_code == 404, "it is not failed now, and may fail again"
+    async with transaction(office.firm.engine, office.firm.organisation_id) as connection:
+        await connection.execute(message.update().values(state="failed", settled_at=sa.func.now()))
+    assert "Message not delivered" in (await office.browser.get("/board")).text
+    for path in (f"/board/notes/{note.id}/handled", handled):
         answer = await office.browser.post(path, back="/board?job=1")
         assert answer.status_code == 303, (path, words_of(answer))
         assert answer.headers["location"] == "/board?job=1"
         assert (await office.browser.post(path, back="//evil.example")).status_code == 404
+    (seen_to,) = await rows(office.firm, "message")
+    assert seen_to.handled_by == f"staff:{office.staff_id}"
     await office.browser.post(f"/board/jobs/{job_id}/cancel")
     assert "Nothing waits for you." in (await office.browser.get("/board")).text
 

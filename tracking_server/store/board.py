@@ -8,18 +8,18 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracking_server.domain.board import Whereabouts
 from tracking_server.domain.job import OPEN, Job, State
+from tracking_server.domain.message import Standing
 from tracking_server.domain.note import Note
 from tracking_server.domain.shift import open_shift
 from tracking_server.store.engine import to_seconds, to_time
 from tracking_server.store.jobs import job_of, select_jobs
 from tracking_server.store.notes import read_notes, read_unhandled
 from tracking_server.store.people import read_shifts
-from tracking_server.store.schema import contact, customer, device, event, handled, link, message, organisation
+from tracking_server.store.schema import contact, customer, device, event, link, message, organisation
 from tracking_server.store.schema import job as job_table
 from tracking_server.store.schema import promise as promise_table
 from tracking_server.store.schema import technician as technician_table
@@ -257,8 +257,11 @@ async def read_technician_lines(
 
 
 def _unhandled_failures(organisation_id: UUID) -> Sequence[sa.ColumnElement[bool]]:
-    done = sa.exists().where(handled.c.organisation_id == organisation_id, handled.c.subject_id == message.c.id)
-    return message.c.organisation_id == organisation_id, message.c.state == "failed", ~done
+    return (
+        message.c.organisation_id == organisation_id,
+        message.c.state == Standing.failed.value,
+        message.c.handled_at.is_(None),
+    )
 
 
 async def _read_failed(connection: AsyncConnection, organisation_id: UUID) -> list[FailedMessage]:
@@ -282,26 +285,16 @@ async def _read_failed(connection: AsyncConnection, organisation_id: UUID) -> li
     ]
 
 
-def _settled_s(row: sa.Row[Any]) -> float:
-    return float((row.settled_at or row.owed_at).timestamp())
-
-
-async def handle(
-    connection: AsyncConnection, organisation_id: UUID, subject_id: UUID, staff_id: UUID, now_s: float
+async def handle_message(
+    connection: AsyncConnection, organisation_id: UUID, message_id: UUID, actor: str, now_s: float
 ) -> bool:
-    """Somebody dealt with a failed message; says whether there is such a message and nobody had before."""
-    known = await connection.scalar(
-        sa.select(message.c.id).where(message.c.organisation_id == organisation_id, message.c.id == subject_id)
+    """Note who saw to a failed message, once; says whether there is one that nobody saw to."""
+    done = await connection.execute(
+        message.update()
+        .where(*_unhandled_failures(organisation_id), message.c.id == message_id)
+        .values(handled_at=to_time(now_s), handled_by=actor)
     )
-    if known is None:
-        return False
-    done = await connection.scalar(
-        insert(handled)
-        .values(organisation_id=organisation_id, subject_id=subject_id, staff_id=staff_id, at=to_time(now_s))
-        .on_conflict_do_nothing()
-        .returning(handled.c.subject_id)
-    )
-    return done is not None
+    return done.rowcount == 1
 
 
 @dataclass(frozen=True, slots=True)

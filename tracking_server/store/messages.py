@@ -514,6 +514,8 @@ async def retry_message(connection: AsyncConnection, organisation_id: UUID, mess
                 tries=0,
                 receipt=None,
                 receipt_at=None,
+                handled_at=None,
+                handled_by=None,
                 resends=message.c.resends + 1,
                 owed_at=to_time(now_s),
                 expires_at=sa.case(

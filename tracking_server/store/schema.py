@@ -300,6 +300,8 @@ message = Table(
     Column("resends", Integer, nullable=False, server_default=text("0")),
     Column("receipt", Text),
     _time("receipt_at"),
+    _time("handled_at"),
+    Column("handled_by", Text),
 )
 
 opt_out = Table(
@@ -428,13 +430,4 @@ setup_token = Table(
     _time("made_at", nullable=False),
     _time("expires_at", nullable=False),
     _time("used_at"),
-)
-
-handled = Table(
-    "handled",
-    metadata,
-    _organisation(),
-    Column("subject_id", Uuid, primary_key=True),
-    Column("staff_id", Uuid, nullable=False),
-    _time("at", nullable=False),
 )

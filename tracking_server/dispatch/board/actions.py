@@ -251,7 +251,9 @@ class Actions:
     async def handle_message(self, staff: Staff, message_id: UUID) -> None:
         """A failed message was seen to: the customer was called, or it does not matter any more."""
         async with self._work(staff) as work:
-            if not await board.handle(work.connection, work.organisation_id, message_id, staff.id, work.now_s):
+            if not await board.handle_message(
+                work.connection, work.organisation_id, message_id, work.actor, work.now_s
+            ):
                 raise dispatch.NotFound(f"there is no message {message_id} to be handled")
 
     async def retry_message(self, staff: Staff, message_id: UUID) -> None:

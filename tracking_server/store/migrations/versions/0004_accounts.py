@@ -1,4 +1,4 @@
-"""Staff with their sessions, the one-time tokens that make them, and what of the inbox was handled."""
+"""Staff with their sessions, the one-time tokens that make them, and who saw to a failed message."""
 
 from alembic import op
 
@@ -65,15 +65,10 @@ CREATE TABLE setup_token (
   used_at timestamptz
 );
 
--- What somebody of the staff has dealt with: a note, a failed message.
-CREATE TABLE handled (
-  organisation_id uuid NOT NULL REFERENCES organisation (id) ON DELETE CASCADE,
-  subject_id uuid NOT NULL,
-  staff_id uuid NOT NULL,
-  at timestamptz NOT NULL,
-  PRIMARY KEY (organisation_id, subject_id),
-  FOREIGN KEY (organisation_id, staff_id) REFERENCES staff ON DELETE CASCADE
-);
+-- When somebody of the staff saw to a failed message, as to a note, and who.
+ALTER TABLE message
+  ADD COLUMN handled_at timestamptz,
+  ADD COLUMN handled_by text;
 
 -- The board asks for one day at a time, and for what is left over from earlier ones.
 CREATE INDEX promise_by_time ON promise (organisation_id, latest);
@@ -98,7 +93,7 @@ GRANT SELECT (organisation_id, id) ON staff TO doorstep_watch;
 
 def upgrade() -> None:
     op.execute(TABLES)
-    for table in ("staff", "session", "invite", "handled"):
+    for table in ("staff", "session", "invite"):
         isolate(table)
     op.execute("ALTER TABLE setup_token ENABLE ROW LEVEL SECURITY")
     op.execute("ALTER TABLE setup_token FORCE ROW LEVEL SECURITY")
@@ -107,4 +102,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP INDEX promise_by_time, job_ended, job_not_ended")
-    op.execute("DROP TABLE handled, setup_token, invite, session, staff")
+    op.execute("ALTER TABLE message DROP COLUMN handled_at, DROP COLUMN handled_by")
+    op.execute("DROP TABLE setup_token, invite, session, staff")
