@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -17,10 +18,12 @@ from tests.support.firm import Firm
 from tests.support.server import PageStream, Server, send
 from tests.support.staff import Browser, begin_session, hire
 from tracking_server.domain.events import TapKind
+from tracking_server.domain.note import Author, Note, NoteKind
 from tracking_server.domain.role import Role
 from tracking_server.store import accounts
 from tracking_server.store.accounts import Staff
 from tracking_server.store.engine import transaction
+from tracking_server.store.notes import insert_note
 
 SOON_S = 5.0
 
@@ -108,6 +111,18 @@ async def test_the_rows_that_came_are_those_of_a_fresh_page(
         page = (await client.get("/board")).text
         for row, html in board.rows["jobs"].items():
             assert f'<div id="{row}" class="row">{html}</div>' in page
+
+
+async def test_the_inbox_misses_nothing(client: httpx.AsyncClient, firm: Firm, staff: Staff, now_s: float) -> None:
+    """A note about a visit of another day is there within seconds, though nobody tells the open board of it."""
+    later = Firm(firm.engine, firm.organisation_id, now_s + 3 * 86_400)
+    job_id = await later.job()
+    async with board_stream(client) as board:
+        await board.until_true(lambda: "inbox" in board.rows)
+        note = Note(uuid4(), job_id, NoteKind.access, Author.customer, None, "by the red gate", now_s)
+        async with transaction(firm.engine, firm.organisation_id) as connection:
+            await insert_note(connection, firm.organisation_id, note)
+        await board.until_true(lambda: "by the red gate" in board.rows["inbox"].get(f"note-{note.id.hex}", ""))
 
 
 async def test_a06_a_dead_session_ends_its_open_board(client: httpx.AsyncClient, firm: Firm, staff: Staff) -> None:

@@ -17,9 +17,9 @@ from tracking_server.domain.note import Note
 from tracking_server.domain.shift import open_shift
 from tracking_server.store.engine import to_seconds, to_time
 from tracking_server.store.jobs import job_of, select_jobs
-from tracking_server.store.notes import read_notes, read_unhandled
+from tracking_server.store.notes import read_notes, read_unhandled, unhandled
 from tracking_server.store.people import read_shifts
-from tracking_server.store.schema import contact, customer, device, event, link, message, organisation
+from tracking_server.store.schema import contact, customer, device, event, link, message, note, organisation
 from tracking_server.store.schema import job as job_table
 from tracking_server.store.schema import promise as promise_table
 from tracking_server.store.schema import technician as technician_table
@@ -127,7 +127,7 @@ async def read_board(connection: AsyncConnection, organisation_id: UUID, day: Da
     failed = await _read_failed(connection, organisation_id)
     known = {line.job.id for line in jobs}
     about = {note.job_id for note in notes} | {one.job_id for one in failed}
-    elsewhere = sa.or_(job_table.c.state.in_([state.value for state in OPEN]), job_table.c.id.in_(list(about - known)))
+    elsewhere = sa.or_(_is_open(), job_table.c.id.in_(list(about - known)))
     others = await _read_lines(connection, organisation_id, sa.and_(elsewhere, job_table.c.id.not_in(list(known))))
     return Board(
         organisation_id, name, time_zone, tuple(technicians), tuple(jobs), tuple(notes), tuple(failed), tuple(others)
@@ -145,12 +145,15 @@ async def read_fingerprint(connection: AsyncConnection, organisation_id: UUID, d
         sa.select(sa.func.count(), sa.func.sum(job_table.c.version))
         .select_from(job_table)
         .outerjoin(promise_table, _promised())
-        .where(job_table.c.organisation_id == organisation_id, _on_board(day))
+        .where(job_table.c.organisation_id == organisation_id, sa.or_(_on_board(day), _is_open()))
     )
     failed = await connection.execute(
         sa.select(sa.func.count(), sa.func.max(message.c.settled_at)).where(*_unhandled_failures(organisation_id))
     )
-    return (*technicians.one(), *jobs.one(), *failed.one())
+    notes = await connection.execute(
+        sa.select(sa.func.count(), sa.func.max(note.c.made_at)).where(*unhandled(organisation_id))
+    )
+    return (*technicians.one(), *jobs.one(), *failed.one(), *notes.one())
 
 
 def _on_board(day: Day) -> sa.ColumnElement[bool]:
@@ -164,6 +167,11 @@ def _on_board(day: Day) -> sa.ColumnElement[bool]:
     left_over = sa.or_(promise_table.c.latest < begins, promise_table.c.latest.is_(None))
     waits = sa.and_(job_table.c.state.not_in(ENDED), sa.or_(job_table.c.state.in_(present), left_over))
     return sa.or_(promised, ended, waits)
+
+
+def _is_open() -> sa.ColumnElement[bool]:
+    """What technicians are at, or have before them, of whatever day."""
+    return job_table.c.state.in_([state.value for state in OPEN])
 
 
 def _promised() -> sa.ColumnElement[bool]:

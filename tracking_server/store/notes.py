@@ -50,15 +50,20 @@ async def read_notes(connection: AsyncConnection, organisation_id: UUID, job_id:
     return [_note(row) for row in rows]
 
 
+def unhandled(organisation_id: UUID) -> tuple[sa.ColumnElement[bool], ...]:
+    """Which notes are customers' that nobody saw to yet."""
+    return (
+        note.c.organisation_id == organisation_id,
+        note.c.handled_at.is_(None),
+        note.c.author == Author.customer.value,
+    )
+
+
 async def read_unhandled(connection: AsyncConnection, organisation_id: UUID, most: int = 200) -> list[Note]:
     """Customers' notes that nobody saw to yet, oldest first."""
     rows = await connection.execute(
         sa.select(note)
-        .where(
-            note.c.organisation_id == organisation_id,
-            note.c.handled_at.is_(None),
-            note.c.author == Author.customer.value,
-        )
+        .where(*unhandled(organisation_id))
         .order_by(note.c.made_at, note.c.id)
         .limit(most)
     )
