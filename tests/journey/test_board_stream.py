@@ -24,6 +24,7 @@ from tracking_server.store import accounts
 from tracking_server.store.accounts import Staff
 from tracking_server.store.engine import transaction
 from tracking_server.store.notes import insert_note
+from tracking_server.store.schema import device
 
 SOON_S = 5.0
 
@@ -123,6 +124,20 @@ async def test_the_inbox_misses_nothing(client: httpx.AsyncClient, firm: Firm, s
         async with transaction(firm.engine, firm.organisation_id) as connection:
             await insert_note(connection, firm.organisation_id, note)
         await board.until_true(lambda: "by the red gate" in board.rows["inbox"].get(f"note-{note.id.hex}", ""))
+
+
+async def test_a_phone_that_is_paired_is_on_the_board(client: httpx.AsyncClient, firm: Firm, staff: Staff) -> None:
+    """Who gave out the code sees that it was used; and that a phone was shut out."""
+    phone = await firm.phone()
+    row = f"technician-{phone.device.technician_id.hex}"
+    async with board_stream(client) as board:
+        await board.until_true(lambda: row in board.rows.get("technicians", {}))
+        async with transaction(firm.engine, firm.organisation_id) as connection:
+            await connection.execute(device.update().values(revoked_at=sa.func.now()))
+        await board.until_true(lambda: "no phone paired" in board.rows["technicians"][row])
+        async with transaction(firm.engine, firm.organisation_id) as connection:
+            await connection.execute(device.update().values(revoked_at=None))
+        await board.until_true(lambda: "no phone paired" not in board.rows["technicians"][row])
 
 
 async def test_a06_a_dead_session_ends_its_open_board(client: httpx.AsyncClient, firm: Firm, staff: Staff) -> None:

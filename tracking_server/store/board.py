@@ -153,7 +153,10 @@ async def read_fingerprint(connection: AsyncConnection, organisation_id: UUID, d
     notes = await connection.execute(
         sa.select(sa.func.count(), sa.func.max(note.c.made_at)).where(*unhandled(organisation_id))
     )
-    return (*technicians.one(), *jobs.one(), *failed.one(), *notes.one())
+    phones = await connection.execute(
+        sa.select(sa.func.count()).where(device.c.organisation_id == organisation_id, device.c.revoked_at.is_(None))
+    )
+    return (*technicians.one(), *jobs.one(), *failed.one(), *notes.one(), *phones.one())
 
 
 def _on_board(day: Day) -> sa.ColumnElement[bool]:

@@ -62,10 +62,7 @@ def unhandled(organisation_id: UUID) -> tuple[sa.ColumnElement[bool], ...]:
 async def read_unhandled(connection: AsyncConnection, organisation_id: UUID, most: int = 200) -> list[Note]:
     """Customers' notes that nobody saw to yet, oldest first."""
     rows = await connection.execute(
-        sa.select(note)
-        .where(*unhandled(organisation_id))
-        .order_by(note.c.made_at, note.c.id)
-        .limit(most)
+        sa.select(note).where(*unhandled(organisation_id)).order_by(note.c.made_at, note.c.id).limit(most)
     )
     return [_note(row) for row in rows]
 
