@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from uuid import uuid4
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -14,7 +15,11 @@ from tests.browser.conftest import Stage, aside
 from tests.browser.test_look import check
 from tests.support.firm import Firm
 from tests.support.staff import begin_session, hire
+from tracking_server.domain.note import Author, Note, NoteKind
 from tracking_server.domain.role import Role
+from tracking_server.store.engine import transaction
+from tracking_server.store.notes import insert_note
+from tracking_server.store.schema import note as note_table
 from tracking_server.words import LANGUAGES
 
 WIDE = {"width": 1280, "height": 800}
@@ -45,6 +50,33 @@ async def make_job(stage: Stage, firm: Firm) -> object:
         return await fresh.job()
     finally:
         await fresh.engine.dispose()
+
+
+async def write_note(stage: Stage, firm: Firm, job_id: str) -> UUID:
+    """A customer's."""
+    fresh = Firm(stage.firm().engine, firm.organisation_id, time.time())
+    note = Note(uuid4(), UUID(job_id), NoteKind.access, Author.customer, None, "by the red gate", stage.now_s - 50)
+    async with transaction(fresh.engine, fresh.organisation_id) as connection:
+        await insert_note(connection, fresh.organisation_id, note)
+    await fresh.engine.dispose()
+    return note.id
+
+
+async def give(stage: Stage, firm: Firm, job_id: str) -> None:
+    """To a new technician."""
+    fresh = Firm(stage.firm().engine, firm.organisation_id, time.time())
+    phone = await fresh.phone("Rui Costa")
+    await fresh.assign(UUID(job_id), phone.device.technician_id, time.time())
+    await fresh.engine.dispose()
+
+
+async def make_older(stage: Stage, firm: Firm, note_id: UUID) -> None:
+    """By an hour."""
+    fresh = Firm(stage.firm().engine, firm.organisation_id, time.time())
+    async with transaction(fresh.engine, fresh.organisation_id) as connection:
+        made_at = note_table.c.made_at - timedelta(hours=1)
+        await connection.execute(note_table.update().where(note_table.c.id == note_id).values(made_at=made_at))
+    await fresh.engine.dispose()
 
 
 async def hire_technician(stage: Stage, firm: Firm) -> None:
@@ -132,6 +164,47 @@ def test_everything_goes_by_keyboard(desk: Desk) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#detail")).to_have_count(0)
     assert desk.complaints == []
+
+
+def test_a_job_is_found_by_its_address(desk: Desk) -> None:
+    """While it is typed, and with Enter: the address is not in the row, but people ask by it."""
+    page = desk.page
+    job_id = desk.new_job().replace("-", "")
+    desk.open("/board")
+    row = page.locator(f"#job-{job_id}")
+    page.fill("#search", "rua das flores")
+    expect(row).to_be_visible()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=rua*")
+    expect(row).to_be_visible()
+    page.fill("#search", "rua das flores nowhere")
+    expect(row).to_be_hidden()
+
+
+def test_a_row_made_anew_keeps_the_keyboard_s_place(desk: Desk) -> None:
+    """Whoever stands on a row's second button stands there still: Enter does what it would have done."""
+    page = desk.page
+    job_id = desk.new_job()
+    note_id = aside(write_note(desk.stage, desk.firm, job_id))
+    desk.open("/board")
+    row = page.locator(f"#note-{note_id.hex}")
+    row.locator("button").focus()
+    aside(make_older(desk.stage, desk.firm, note_id))
+    expect(row).to_contain_text("1 h ago")
+    expect(row.locator("button")).to_be_focused()
+
+
+def test_a_row_that_moves_takes_the_keyboard_along(desk: Desk) -> None:
+    """Into another group of the list, while somebody stands on it; and when one before it goes."""
+    page = desk.page
+    first, second = desk.new_job(), desk.new_job()
+    desk.open("/board")
+    link = page.locator(f"#job-{second.replace('-', '')} .job")
+    for job_id in (first, second):
+        link.focus()
+        aside(give(desk.stage, desk.firm, job_id))
+        expect(page.locator(f"#job-{job_id.replace('-', '')}")).to_contain_text("Planned")
+        expect(link).to_be_focused()
 
 
 def test_the_board_lives_while_somebody_chooses(desk: Desk) -> None:

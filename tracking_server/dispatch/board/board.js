@@ -91,21 +91,25 @@ function put(list, changed) {
     later.set(row, html);
   }
   writeRows();
+  const order = new Set(changed.order);
+  for (const [id, row] of kept) {
+    if (order.has(id)) continue;
+    later.delete(row);
+    row.remove();
+  }
+  const stood = document.activeElement;
   /** @type {Element | null} */
   let after = null;
-  for (const id of changed.order) {
+  for (const id of order) {
     const row = kept.get(id);
     if (!row) continue;
-    kept.delete(id);
     /** @type {Element | null} */
     const next = after ? after.nextElementSibling : list.firstElementChild;
     if (row !== next) list.insertBefore(row, next);
     after = row;
   }
-  for (const row of kept.values()) {
-    later.delete(row);
-    row.remove();
-  }
+  // A row that is moved loses the keyboard.
+  if (stood instanceof HTMLElement && list.contains(stood)) stood.focus({ preventScroll: true });
 }
 
 /** Write what has come for rows, but for those in use: their turn is when they are left. */
@@ -113,10 +117,15 @@ function writeRows() {
   for (const [row, html] of later) {
     if (inUse(row)) continue;
     later.delete(row);
-    const had = row.contains(document.activeElement);
+    const place = stopsIn(row).findIndex((stop) => stop === document.activeElement);
     row.innerHTML = html;
-    if (had) /** @type {HTMLElement | null} */ (row.querySelector("a, button"))?.focus();
+    stopsIn(row)[place]?.focus();
   }
+}
+
+/** What the keyboard can stand on. @param {Element} row @returns {HTMLElement[]} */
+function stopsIn(row) {
+  return [...row.querySelectorAll("a, button, summary, [tabindex]")].filter((stop) => stop instanceof HTMLElement);
 }
 
 /** @param {Element} row */
@@ -138,8 +147,9 @@ function filter() {
   const words = search.value.toLocaleLowerCase().split(/\s+/).filter(Boolean);
   for (const row of element("jobs").children) {
     const job = row.querySelector(".job");
-    const text = row.textContent?.toLocaleLowerCase() ?? "";
-    if (job && row instanceof HTMLElement) row.hidden = !words.every((word) => text.includes(word));
+    if (!(job instanceof HTMLElement) || !(row instanceof HTMLElement)) continue;
+    const text = `${row.textContent} ${job.dataset.address}`.toLocaleLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
   }
 }
 
