@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 from uuid import UUID
@@ -12,6 +13,7 @@ from starlette.datastructures import QueryParams
 from tracking_server.accounts import passwords
 from tracking_server.dispatch.board.actions import Wrong, place_of, window
 from tracking_server.dispatch.board.looking import looking_at
+from tracking_server.dispatch.board.render import Painter
 from tracking_server.domain.board import (
     Doing,
     Group,
@@ -30,6 +32,8 @@ from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import Job, State
 from tracking_server.domain.role import MAY, Deed, Role, may
 from tracking_server.domain.shift import Shift
+from tracking_server.store.accounts import Session, Staff
+from tracking_server.store.board import Board
 
 NOW_S = 1_800_000_000.0
 DOOR = Geofence(-8.61, 41.15)
@@ -119,6 +123,25 @@ def test_a_day_is_as_long_as_it_is_there() -> None:
     late = looking_at(QueryParams({}), "Asia/Bangkok", 1_799_999_940.0)
     assert (late.wanted, late.day.is_today) == (date(2027, 1, 15), True)
     assert late.day.begins_s == 1_799_946_000.0
+
+
+def test_the_rows_say_of_which_day_they_are() -> None:
+    """A page left open over midnight gets the new day's name and the days around it with its rows."""
+    owner = Staff(UUID(int=1), UUID(int=2), "a@x.example", "Ana", Role.owner, "en", disabled=False)
+    board = Board(UUID(int=1), "Ribeira", "Asia/Bangkok", (), (), (), (), ())
+    said = []
+    for now_s in (NOW_S, NOW_S + 86_400):
+        looking = looking_at(QueryParams(""), "Asia/Bangkok", now_s)
+        painter = Painter(Session(UUID(int=3), owner, now_s, now_s), looking, "en", now_s)
+        lists = painter.lists(board, None)
+        page = painter.page(board, None, {"data-leaflet-css": "/leaflet.css"})
+        for name in ("day", "days"):
+            ((row, html),) = lists[name]
+            assert re.search(rf'id="{name}"[^>]* data-list[^>]*><div id="{row}" class="row">', page)
+            assert html in page
+        said.append("".join(html for name in ("day", "days") for _, html in lists[name]))
+    assert all(text in said[0] for text in ("Fri, Jan 15", 'value="2027-01-15"', "day=2027-01-14", "day=2027-01-16"))
+    assert all(text in said[1] for text in ("Sat, Jan 16", 'value="2027-01-16"', "day=2027-01-15", "day=2027-01-17"))
 
 
 @pytest.mark.parametrize(

@@ -276,6 +276,14 @@ async def test_days_and_searches_show_what_they_are_asked_for(office: Office, no
     assert await shown("?q=nobody") == set()
 
 
+async def test_no_page_is_made_anew_while_somebody_types(office: Office) -> None:
+    """Without script the board reads itself anew every minute, but not with a job open: its forms hold text."""
+    job_id = await office.firm.job()
+    assert 'http-equiv="refresh"' in (await office.browser.get("/board")).text
+    for path in (f"/board?job={job_id}", "/board/jobs/new", "/board/technicians"):
+        assert 'http-equiv="refresh"' not in (await office.browser.get(path)).text
+
+
 async def test_a_viewer_sees_everything_and_does_nothing(office: Office, engine: AsyncEngine, clock: SetClock) -> None:
     """The page has no forms for what the role does not allow."""
     job_id = await office.firm.job()

@@ -187,9 +187,9 @@ search.addEventListener("input", filter);
 for (const left of ["focusout", "change", "toggle"]) {
   document.addEventListener(left, () => setTimeout(writeRows), true);
 }
-for (const day of document.querySelectorAll(".days input[type=date]")) {
-  day.addEventListener("change", () => /** @type {HTMLInputElement} */ (day).form?.requestSubmit());
-}
+element("days").addEventListener("change", (event) => {
+  if (event.target instanceof HTMLInputElement) event.target.form?.requestSubmit();
+});
 element("technicians").addEventListener("click", async (event) => {
   const target = event.target instanceof Element ? event.target : null;
   const row = target?.closest("[data-technician]");

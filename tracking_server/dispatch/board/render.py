@@ -55,6 +55,8 @@ class Painter:
         inbox = self.inbox(board)
         waiting = sum(1 for row, _ in inbox if row != "no-inbox")
         found = {
+            "day": [("day-name", self._day(board))],
+            "days": [("days-around", self._days())],
             "jobs": self.jobs(board),
             "technicians": self.technicians(board),
             "inbox": inbox,
@@ -67,7 +69,6 @@ class Painter:
     def page(self, board: Board, detail: Detail | None, map_attributes: Mapping[str, str]) -> str:
         """The whole board."""
         looking = self._looking
-        step = timedelta(days=1)
         return self._row(
             "board",
             lists=self.lists(board, detail),
@@ -75,11 +76,18 @@ class Painter:
             missing=detail is None and looking.job_id is not None,
             firm=board.name,
             looking=looking,
-            day=words.short_day(looking.day.begins_s, board.time_zone, self._language),
-            before=looking.address(day=(looking.wanted - step).isoformat(), job=None),
-            after=looking.address(day=(looking.wanted + step).isoformat(), job=None),
             map_attributes=map_attributes,
         )
+
+    def _day(self, board: Board) -> str:
+        return words.short_day(self._looking.day.begins_s, board.time_zone, self._language)
+
+    def _days(self) -> str:
+        looking, step = self._looking, timedelta(days=1)
+        before, after = (
+            looking.address(day=day.isoformat(), job=None) for day in (looking.wanted - step, looking.wanted + step)
+        )
+        return self._row("days", looking=looking, before=before, after=after)
 
     def jobs(self, board: Board) -> Rows:
         """The day's jobs in groups, the most urgent first."""
