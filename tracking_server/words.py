@@ -16,7 +16,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_interval, format_skeleton, format_time
+from babel.dates import format_date, format_interval, format_skeleton, format_time, get_timezone_gmt
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.units import format_unit
@@ -116,6 +116,11 @@ def same_day(seconds: float, other_s: float, time_zone: str) -> bool:
     """Whether two moments have the same date there."""
     zone = ZoneInfo(time_zone)
     return datetime.fromtimestamp(seconds, zone).date() == datetime.fromtimestamp(other_s, zone).date()
+
+
+def zone(seconds: float, time_zone: str, language: str) -> str:
+    """How far clocks there are from Greenwich at that moment: GMT+07:00."""
+    return get_timezone_gmt(datetime.fromtimestamp(seconds, ZoneInfo(time_zone)), "long", locale=language)
 
 
 def iso_day(seconds: float, time_zone: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from uuid import UUID
@@ -13,7 +14,7 @@ from starlette.datastructures import QueryParams
 from tracking_server.accounts import passwords
 from tracking_server.dispatch.board.actions import Wrong, place_of, window
 from tracking_server.dispatch.board.looking import looking_at
-from tracking_server.dispatch.board.render import Painter
+from tracking_server.dispatch.board.render import Painter, Rows
 from tracking_server.domain.board import (
     Doing,
     Group,
@@ -33,7 +34,7 @@ from tracking_server.domain.job import Job, State
 from tracking_server.domain.role import MAY, Deed, Role, may
 from tracking_server.domain.shift import Shift
 from tracking_server.store.accounts import Session, Staff
-from tracking_server.store.board import Board
+from tracking_server.store.board import Board, JobLine
 
 NOW_S = 1_800_000_000.0
 DOOR = Geofence(-8.61, 41.15)
@@ -125,14 +126,22 @@ def test_a_day_is_as_long_as_it_is_there() -> None:
     assert late.day.begins_s == 1_799_946_000.0
 
 
+OWNER = Staff(UUID(int=1), UUID(int=2), "a@x.example", "Ana", Role.owner, "en", disabled=False)
+
+
+def painted(board: Board, now_s: float = NOW_S) -> Mapping[str, Rows]:
+    """Its rows, as an owner sees them today."""
+    looking = looking_at(QueryParams(""), board.time_zone, now_s)
+    return Painter(Session(UUID(int=3), OWNER, now_s, now_s), looking, "en", now_s).lists(board, None)
+
+
 def test_the_rows_say_of_which_day_they_are() -> None:
     """A page left open over midnight gets the new day's name and the days around it with its rows."""
-    owner = Staff(UUID(int=1), UUID(int=2), "a@x.example", "Ana", Role.owner, "en", disabled=False)
     board = Board(UUID(int=1), "Ribeira", "Asia/Bangkok", (), (), (), (), ())
     said = []
     for now_s in (NOW_S, NOW_S + 86_400):
         looking = looking_at(QueryParams(""), "Asia/Bangkok", now_s)
-        painter = Painter(Session(UUID(int=3), owner, now_s, now_s), looking, "en", now_s)
+        painter = Painter(Session(UUID(int=3), OWNER, now_s, now_s), looking, "en", now_s)
         lists = painter.lists(board, None)
         page = painter.page(board, None, {"data-leaflet-css": "/leaflet.css"})
         for name in ("day", "days"):
@@ -142,6 +151,27 @@ def test_the_rows_say_of_which_day_they_are() -> None:
         said.append("".join(html for name in ("day", "days") for _, html in lists[name]))
     assert all(text in said[0] for text in ("Fri, Jan 15", 'value="2027-01-15"', "day=2027-01-14", "day=2027-01-16"))
     assert all(text in said[1] for text in ("Sat, Jan 16", 'value="2027-01-16"', "day=2027-01-15", "day=2027-01-17"))
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("Europe/Lisbon", "10:00 - 11:00 PM"),
+        ("Europe/London", "10:00 - 11:00 PM"),
+        ("Atlantic/Azores", "9:00 - 10:00 PM GMT-01:00"),
+        ("Asia/Bangkok", "Sat, Jan 16 5:00 - 6:00 AM GMT+07:00"),
+        ("Asia/Karachi", "Sat, Jan 16 3:00 - 4:00 AM GMT+05:00"),
+        ("Europe/Berlin", "11:00 PM - Sat, Jan 16 12:00 AM GMT+01:00"),
+    ],
+)
+def test_a_time_elsewhere_says_so(zone: str, said: str) -> None:
+    """A job's times are those of its door; where clocks differ from the firm's, zone and day are said with them."""
+    ten_pm_s = NOW_S + 14 * 3600
+    job = replace(JOB, promised=(ten_pm_s, ten_pm_s + 3600))
+    line = JobLine(job, 1, "Tap", "", zone, 3600, "Maria", UUID(int=1), None)
+    html = painted(Board(UUID(int=1), "Ribeira", "Europe/Lisbon", (), (line,), (), (), ()))["jobs"][1][1]
+    shown = re.findall(r'<span class="when"><bdi>(.*?)</bdi>', html)
+    assert re.sub(r"\s", " ", shown[0]).replace("\N{EN DASH}", "-") == said
 
 
 @pytest.mark.parametrize(

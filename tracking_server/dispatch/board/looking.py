@@ -18,11 +18,12 @@ FARTHEST = timedelta(days=3_660)  # a day typed wrong is no day of ours
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """From the page's address. `wanted` and `today` are the firm's dates."""
+    """From the page's address. `wanted` and `today` are the firm's dates, in its `time_zone`."""
 
     wanted: date
     today: date
     day: Day
+    time_zone: str
     job_id: UUID | None = None
     search: str = ""
 
@@ -57,7 +58,8 @@ def looking_at(asked: QueryParams, time_zone: str, now_s: float) -> Looking:
         job_id = UUID(asked.get("job", ""))
     except ValueError:
         job_id = None
-    return Looking(wanted, today, day_of(wanted, zone, wanted == today), job_id, asked.get("q", "")[:LONGEST_SEARCH])
+    day, search = day_of(wanted, zone, wanted == today), asked.get("q", "")[:LONGEST_SEARCH]
+    return Looking(wanted, today, day, time_zone, job_id, search)
 
 
 def day_of(wanted: date, zone: ZoneInfo, is_today: bool) -> Day:

@@ -177,11 +177,18 @@ class Painter:
         return {"unit": "second", "number": int(age_s)}
 
     def moment(self, at_s: float, time_zone: str) -> str:
-        """A time of day, with its date when it is another day's."""
+        """A time of day there, with its date when it is another day's, and its zone when it is not the firm's."""
+        return self._moment(at_s, time_zone) + self._zone_of(at_s, time_zone)
+
+    def _moment(self, at_s: float, time_zone: str) -> str:
         clock = words.clock_time(at_s, time_zone, self._language)
         if words.same_day(at_s, self._now_s, time_zone):
             return clock
         return f"{words.short_day(at_s, time_zone, self._language)} {clock}"
+
+    def _zone_of(self, at_s: float, time_zone: str) -> str:
+        own, there = (words.zone(at_s, zone, self._language) for zone in (self._looking.time_zone, time_zone))
+        return "" if own == there else f" {there}"
 
     def _job(self, board: Board, line: JobLine) -> dict[str, Any]:
         job, zone = line.job, line.time_zone
@@ -210,12 +217,11 @@ class Painter:
         }
 
     def _span(self, earliest_s: float, latest_s: float, zone: str) -> str:
-        """Two times, with their day when it is not the one that is looked at."""
-        day = self._looking.day
+        """Two times there, with their day when it is not the one that is looked at, and their zone as a `moment`."""
         if not words.same_day(earliest_s, latest_s, zone):
-            return f"{self.moment(earliest_s, zone)} – {self.moment(latest_s, zone)}"  # noqa: RUF001 (a dash between times)
-        times = words.span(earliest_s, latest_s, zone, self._language)
-        shown = day.begins_s <= earliest_s < day.ends_s
+            return f"{self._moment(earliest_s, zone)} – {self.moment(latest_s, zone)}"  # noqa: RUF001 (a dash between times)
+        times = words.span(earliest_s, latest_s, zone, self._language) + self._zone_of(latest_s, zone)
+        shown = words.iso_day(earliest_s, zone) == self._looking.wanted.isoformat()
         return times if shown else f"{words.short_day(earliest_s, zone, self._language)} {times}"
 
     def _technician(self, board: Board, line: TechnicianLine, stops: list[Job]) -> dict[str, Any]:
