@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -15,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from standardwebhooks import Webhook
 from starlette.applications import Starlette
 
@@ -31,11 +34,11 @@ from tracking_server.journey import Journey
 from tracking_server.links import request_new_link
 from tracking_server.notify.callbacks import Callbacks
 from tracking_server.notify.channels import channels_from
-from tracking_server.notify.sender import MAYBE_TWICE, Parts, send_message
+from tracking_server.notify.sender import MAYBE_TWICE, OVERTAKEN, Parts, send_message
 from tracking_server.organisation_settings import OrganisationSettings, read_settings
 from tracking_server.settings import Settings
 from tracking_server.store.engine import to_time, transaction
-from tracking_server.store.messages import failed_messages, retry_message
+from tracking_server.store.messages import failed_messages, lock_contact, retry_message
 from tracking_server.store.schema import job, organisation
 from tracking_server.sweep import sweep
 from tracking_server.view_files import ViewFiles
@@ -612,6 +615,28 @@ async def test_nothing_is_sent_twice_by_two_who_try(firm: Firm, parts: Parts, sm
     (row,) = await rows(firm, "message")
     await send_message(parts, firm.organisation_id, row.id)
     assert len(sms.taken) == 1
+
+
+async def test_two_workers_at_once_ask_the_gateway_once(firm: Firm, twilio: Parts, sms: Gateway) -> None:
+    """A worker taken for dead is not: whoever comes second to the try leaves it, and looks again later."""
+    await book(firm)
+    (row,) = await rows(firm, "message")
+    async with transaction(firm.engine, firm.organisation_id) as connection:
+        await lock_contact(connection, firm.organisation_id, row.job_id, row.contact_id)
+        tries = [asyncio.create_task(send_message(twilio, firm.organisation_id, row.id)) for _ in range(2)]
+        waiting = sa.text(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = "
+            "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        end_s = time.monotonic() + 15
+        while await connection.scalar(waiting) != len(tries):  # both have read it and found nothing against it
+            assert time.monotonic() < end_s
+            await asyncio.sleep(0.01)
+    came = await asyncio.gather(*tries, return_exceptions=True)
+    assert sorted(map(str, came)) == ["None", OVERTAKEN]
+    assert len(sms.taken) == 1
+    assert await count(firm, "link") == 1
+    assert await standings(firm) == {"booked sms": ("sent", "accepted")}
 
 
 # ---- what is told again, and what is taken back ----

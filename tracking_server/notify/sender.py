@@ -39,6 +39,7 @@ from tracking_server.store.opt_outs import opt_out_of
 log = structlog.get_logger()
 ACCEPTED = "accepted"
 MAYBE_TWICE = "accepted; a try before this one may have been, too"
+OVERTAKEN = "another worker tries it"
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 86_400.0
 MOST_TRIES = 16  # 45 hours in all: a mail server may be down for a night
@@ -202,7 +203,7 @@ async def _ready(
     settings: OrganisationSettings,
     now_s: float,
 ) -> Ready | None:
-    """The message in words; None when its webhook is off."""
+    """The message in words; None when its webhook is off. Raises `Later` when another worker was faster."""
     message, contact = owing.message, owing.contact
     recipient, sender, secret = message.recipient, owing.visit.organisation_name, ""
     if contact is None:
@@ -213,7 +214,8 @@ async def _ready(
     elif message.channel is Channel.sms:
         sender = owing.sms_from or parts.settings.sms_from
     draft = owing.draft or await _draft(parts, connection, organisation_id, owing, settings, now_s)
-    await message_store.begin_try(connection, organisation_id, message.id, draft, now_s)
+    if not await message_store.begin_try(connection, organisation_id, message.id, draft, now_s, tries=owing.tries):
+        raise Later(OVERTAKEN, FIRST_WAIT_S)
     outgoing = Outgoing(
         organisation_id=organisation_id,
         message_id=message.id,

@@ -244,14 +244,29 @@ async def sms_of_a_day(connection: AsyncConnection, organisation_id: UUID, now_s
 
 
 async def begin_try(
-    connection: AsyncConnection, organisation_id: UUID, message_id: UUID, draft: Mapping[str, str], now_s: float
-) -> None:
-    """A channel is asked now, in these words. Until an answer is noted, nobody knows whether it took the message."""
-    await connection.execute(
+    connection: AsyncConnection,
+    organisation_id: UUID,
+    message_id: UUID,
+    draft: Mapping[str, str],
+    now_s: float,
+    *,
+    tries: int,
+) -> bool:
+    """A channel is asked now, in these words. Until an answer is noted, nobody knows whether it took the message.
+
+    False when it is not for the caller to ask: after these `tries` it was settled, or another try has begun.
+    """
+    updated = await connection.execute(
         message.update()
-        .where(message.c.organisation_id == organisation_id, message.c.id == message_id)
+        .where(
+            message.c.organisation_id == organisation_id,
+            message.c.id == message_id,
+            message.c.state == Standing.owed.value,
+            message.c.tries == tries,
+        )
         .values(tries=message.c.tries + 1, tried_at=to_time(now_s), waits_for=None, draft=draft)
     )
+    return updated.rowcount == 1
 
 
 async def note_waiting(
