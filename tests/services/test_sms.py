@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -34,7 +35,7 @@ from tracking_server.journey import Journey
 from tracking_server.links import request_new_link
 from tracking_server.notify.callbacks import Callbacks
 from tracking_server.notify.channels import channels_from
-from tracking_server.notify.sender import MAYBE_TWICE, OVERTAKEN, Parts, send_message
+from tracking_server.notify.sender import MAYBE_TWICE, OVERTAKEN, Later, Parts, send_message
 from tracking_server.organisation_settings import OrganisationSettings, read_settings
 from tracking_server.settings import Settings
 from tracking_server.store.engine import to_time, transaction
@@ -662,6 +663,76 @@ async def test_a_correction_follows_the_way_that_got_through(
     correction, arrival = sms.texts()[-2:]
     assert "Correction: your technician has not arrived yet" in correction
     assert "Ana is at your door" in arrival
+
+
+@pytest.mark.parametrize("channels", [["sms"], ["sms", "email"]])
+async def test_an_arrival_told_in_the_dark_is_corrected(
+    firm: Firm, visit: Visit, clock: SetClock, twilio: Parts, sms: Gateway, sink: MailSink, channels: list[str]
+) -> None:
+    """The gateway took it and dropped the connection, and the arrival was undone before the next try, or before the
+    mail that went instead: the customer may have read it."""
+    await tune(firm, channels=channels)
+    await visit.tap(TapKind.shift_start, TapKind.en_route)
+    await send_owed(twilio, firm)
+    sms.moods = [Mood.drop]
+    await visit.tap(TapKind.arrived)
+    if "email" in channels:
+        clock.now_s += 117  # a live message waits no longer than two minutes for a gateway
+    (owed,) = [row.id for row in await rows(firm, "message") if row.kind == "arrived"]
+    with contextlib.suppress(Later):
+        await send_message(twilio, firm.organisation_id, owed)
+    assert "at your door" in sms.texts()[-1]
+    await visit.tap(TapKind.undo)
+    await send_owed(twilio, firm)
+    assert "Correction" in sms.texts()[-1]
+    assert sink.mails == []
+
+
+async def test_a_correction_outlives_a_second_undoing(
+    firm: Firm, visit: Visit, clock: SetClock, parts: Parts, sms: Gateway
+) -> None:
+    """The gateway was busy for the correction, and meanwhile another arrival came and went, untold: what was told
+    stands until it is corrected."""
+    await visit.tap(TapKind.shift_start, TapKind.en_route, TapKind.arrived)
+    await send_owed(parts, firm)
+    sms.moods = [Mood.busy]
+    await visit.tap(TapKind.undo)
+    await send_owed(parts, firm)
+    await visit.tap(TapKind.arrived, TapKind.undo)
+    clock.now_s += 30
+    await send_owed(parts, firm)
+    assert "Correction" in sms.texts()[-1]
+    assert (await standings(firm))["correction 2 sms"] == ("skipped", "nothing_to_correct")
+
+
+async def test_a_correction_waits_for_no_cooldown(
+    firm: Firm, visit: Visit, clock: SetClock, parts: Parts, sms: Gateway
+) -> None:
+    """Two minutes lie between two arrivals, but less between their corrections: there are no more than arrivals."""
+    await visit.tap(TapKind.shift_start, TapKind.en_route, TapKind.arrived)
+    await send_owed(parts, firm)
+    clock.now_s += 100
+    await visit.tap(TapKind.undo)
+    await send_owed(parts, firm)
+    clock.now_s += 20
+    await visit.tap(TapKind.arrived)
+    await send_owed(parts, firm)
+    await visit.tap(TapKind.undo)
+    assert await send_owed(parts, firm) == []
+    assert ["Correction" in text for text in sms.texts()] == [False, True, False, True]
+
+
+async def test_a_clock_set_back_holds_nothing_back(
+    firm: Firm, visit: Visit, clock: SetClock, parts: Parts, sms: Gateway
+) -> None:
+    """An hour back between two drives: the first is no reason to keep the second until it is no news any more."""
+    await visit.tap(TapKind.shift_start, TapKind.en_route)
+    await send_owed(parts, firm)
+    await visit.tap(TapKind.undo)
+    clock.now_s -= 3600
+    await visit.tap(TapKind.en_route)
+    assert await send_owed(parts, firm) == []
+    assert (await standings(firm))["on_the_way 2 sms"] == ("sent", "accepted")
 
 
 async def test_each_reassignment_and_each_delay_is_told_for_itself(

@@ -266,6 +266,6 @@ def _still_true(message: Message, job: Job, now_s: float) -> bool:
             return job.state is State.completed
         case MessageKind.correction:
             was = State(message.about["was"])
-            return job.visit == message.occasion + 1 and job.state not in DONE_AGAIN[was]
+            return job.visit > message.occasion and job.state not in DONE_AGAIN[was]
         case MessageKind.new_link:
             return True

@@ -185,8 +185,9 @@ async def _why_not_yet(
     told = await message_store.told_before(connection, organisation_id, message, contact_id)
     if message.channel is Channel.sms and told.times >= settings.sms_per_job:
         return Reason.job_limit, None
-    apart_s = settings.same_kind_apart_s
-    if told.same_kind_s is not None and now_s < told.same_kind_s + apart_s:
+    # There are no more corrections than messages that had to keep apart; and a time ahead is of a clock set back.
+    apart_s = 0.0 if message.kind is MessageKind.correction else settings.same_kind_apart_s
+    if told.same_kind_s is not None and told.same_kind_s <= now_s < told.same_kind_s + apart_s:
         return None, Later(Reason.too_soon.value, told.same_kind_s + apart_s - now_s)
     if message.channel is Channel.sms:
         sent = await message_store.sms_of_a_day(connection, organisation_id, now_s)
@@ -265,7 +266,9 @@ async def _draft(
 async def _skip(connection: AsyncConnection, organisation_id: UUID, owing: Owing, reason: Reason, now_s: float) -> None:
     skipped = Standing.skipped
     message_id = owing.message.id
-    if await message_store.settle_message(connection, organisation_id, message_id, skipped, reason.value, now_s):
+    if await message_store.settle_message(
+        connection, organisation_id, message_id, skipped, reason.value, now_s, maybe_sent=owing.draft is not None
+    ):
         log.debug("message_settled", message=str(message_id), standing=skipped.value, reason=reason.value)
         if reason in FALLS_BACK:
             await outcome.owe_next_way(connection, organisation_id, owing, now_s)
@@ -282,7 +285,10 @@ async def _refused(parts: Parts, organisation_id: UUID, ready: Ready, refusal: R
             await webhooks.set_disabled(
                 connection, organisation_id, UUID(message.recipient), "it answered 410 Gone", now_s
             )
-        await _fail(connection, organisation_id, ready, str(refusal), now_s, fall_back=not refusal.opted_out)
+        await _fail(
+            connection, organisation_id, ready, str(refusal), now_s,
+            maybe_sent=ready.maybe_sent, fall_back=not refusal.opted_out,
+        )  # fmt: skip
 
 
 async def _unreachable(parts: Parts, organisation_id: UUID, ready: Ready, error: Unreachable) -> None:
@@ -292,18 +298,19 @@ async def _unreachable(parts: Parts, organisation_id: UUID, ready: Ready, error:
     message, contact = owing.message, owing.contact
     wait_s = max(wait_after_s(message.channel, tries), error.retry_after_s)
     order = read_settings(owing.settings).channels
+    maybe_sent = error.in_the_dark or ready.maybe_sent
     other_way = contact is not None and way_after(contact, order, message.channel) is not None
     async with transaction(parts.engine, organisation_id) as connection:
         if tries_left(message.channel, tries) == 0:
-            await _fail(connection, organisation_id, ready, f"gave_up: {error}", now_s)
+            await _fail(connection, organisation_id, ready, f"gave_up: {error}", now_s, maybe_sent=maybe_sent)
             return
         if other_way and now_s + wait_s > falls_back_at_s(message, owing.owed_s):
-            await _fail(connection, organisation_id, ready, f"went another way: {error}", now_s)
+            reason = f"went another way: {error}"
+            await _fail(connection, organisation_id, ready, reason, now_s, maybe_sent=maybe_sent)
             return
         await message_store.note_waiting(
-            connection, organisation_id, message.id, str(error), tries=tries,
-            keep_draft=error.in_the_dark or ready.maybe_sent,
-        )  # fmt: skip
+            connection, organisation_id, message.id, str(error), tries=tries, keep_draft=maybe_sent
+        )
     log.warning("message_not_sent_yet", message=str(message.id), attempt=tries, reason=str(error))
     raise Later(str(error), wait_s)
 
@@ -315,11 +322,19 @@ async def _fail(
     reason: str,
     now_s: float,
     *,
+    maybe_sent: bool,
     fall_back: bool = True,
 ) -> None:
     message = ready.owing.message
     first = await message_store.settle_message(
-        connection, organisation_id, message.id, Standing.failed, reason, now_s, tries=ready.tries
+        connection,
+        organisation_id,
+        message.id,
+        Standing.failed,
+        reason,
+        now_s,
+        tries=ready.tries,
+        maybe_sent=maybe_sent,
     )
     if first:
         log.debug("message_settled", message=str(message.id), standing="failed", reason=reason)

@@ -19,12 +19,17 @@ from tracking_server.store.jobs import read_job
 from tracking_server.store.schema import contact, customer, job, message, opt_out, organisation, technician, webhook
 
 DAY_S = 86_400.0
+MAYBE_SENT = "maybe_sent"  # in `about` of what was not sent, as far as we know: a try of it ended in the dark
 _corrected = message.alias("corrected")
-# What became of the message that a correction takes back, by whatever way it went: sent by one of them, or still owed.
+# What became of the message that a correction takes back, by whatever way it went: sent by one of them (a try that
+# ended in the dark may have told it, too), or still owed.
 _CORRECTS = (
     sa.select(
         sa.case(
-            (sa.func.bool_or(_corrected.c.state == Standing.sent.value), Standing.sent.value),
+            (
+                sa.func.bool_or((_corrected.c.state == Standing.sent.value) | _corrected.c.about.has_key(MAYBE_SENT)),
+                Standing.sent.value,
+            ),
             (sa.func.bool_or(_corrected.c.state == Standing.owed.value), Standing.owed.value),
             else_=sa.func.min(_corrected.c.state),
         )
@@ -303,10 +308,12 @@ async def settle_message(
     now_s: float,
     *,
     tries: int | None = None,
+    maybe_sent: bool = False,
 ) -> bool:
     """Note what became of a message that is still owed; says whether it was.
 
-    With `tries`, only if no later try has begun: what an old one says late is not the last word.
+    With `tries`, only if no later try has begun: what an old one says late is not the last word. `maybe_sent`: a try
+    ended in the dark.
     """
     updated = await connection.execute(
         message.update()
@@ -316,7 +323,14 @@ async def settle_message(
             message.c.state == Standing.owed.value,
             sa.true() if tries is None else message.c.tries == tries,
         )
-        .values(state=standing.value, reason=reason, settled_at=to_time(now_s), waits_for=None, draft=sa.null())
+        .values(
+            state=standing.value,
+            reason=reason,
+            settled_at=to_time(now_s),
+            waits_for=None,
+            draft=sa.null(),
+            **({"about": message.c.about.concat({MAYBE_SENT: True})} if maybe_sent else {}),
+        )
     )
     return updated.rowcount == 1
 
