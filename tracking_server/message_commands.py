@@ -92,6 +92,7 @@ def preview_message(
         visit = await message_store.read_visit(work.connection, work.organisation_id, job)
         if visit is None:
             raise NotFound(f"there is no job {job}")
+        visit = visit.at(work.now_s)
         if channel is Channel.webhook:
             about = {"at_s": work.now_s} | ({"was": was} if taken_back else {})
             example = Message(job, job, kind, visit.job.visit, "", Standing.owed, None, about, None, channel)

@@ -762,11 +762,34 @@ async def test_each_reassignment_and_each_delay_is_told_for_itself(
     ]
 
 
+async def estimate(firm: Firm, from_s: float, to_s: float) -> None:
+    """What the road engine made of the last fix."""
+    earliest, latest = to_time(from_s), to_time(to_s)
+    known = {"eta_earliest": earliest, "eta_likely": latest, "eta_latest": latest, "eta_confidence": 0.8}
+    await change(firm, job, **known, eta_made_at=earliest)
+
+
+async def test_no_message_tells_a_time_that_is_over(
+    firm: Firm, visit: Visit, clock: SetClock, parts: Parts, sms: Gateway, engine: Any, bus: Any
+) -> None:
+    """The phone fell silent and the promise broke, or an arrival was undone: the estimate from before is no news."""
+    await visit.tap(TapKind.shift_start, TapKind.en_route)
+    await estimate(firm, clock.now_s + 5000, clock.now_s + 5600)
+    clock.now_s += 7200 + 700
+    await sweep(engine, bus, clock.now_s)
+    await send_owed(parts, firm)
+    await visit.tap(TapKind.arrived)
+    await send_owed(parts, firm)
+    await visit.tap(TapKind.undo)
+    await send_owed(parts, firm)
+    delayed, _, correction = sms.texts()
+    assert "The new time will be on the page" in delayed
+    assert correction.split(" https")[0].endswith("was wrong. We are sorry.")
+
+
 async def promise_anew(firm: Firm, visit: Visit, clock: SetClock, engine: Any, bus: Any) -> None:
     """The clock finds the promise broken, and an estimate from the road becomes the next one."""
-    soon, late = to_time(clock.now_s + 1200), to_time(clock.now_s + 2400)
-    estimate = {"eta_earliest": soon, "eta_likely": soon, "eta_latest": late, "eta_confidence": 0.8}
-    await change(firm, job, **estimate, eta_made_at=to_time(clock.now_s))
+    await estimate(firm, clock.now_s + 1200, clock.now_s + 2400)
     await sweep(engine, bus, clock.now_s)
 
 

@@ -242,7 +242,7 @@ async def _draft(
     now_s: float,
 ) -> Mapping[str, str]:
     """What is said, with a link of the contact's own. Said again in the dark, it is the same word for word."""
-    message, contact, visit = owing.message, owing.contact, owing.visit
+    message, contact, visit = owing.message, owing.contact, owing.visit.at(now_s)
     if contact is None:
         body = document(message, visit)
         return {"subject": "", "body": body, "remark": "", "language": "en", "unsubscribe_url": ""}

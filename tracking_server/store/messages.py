@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -57,6 +57,12 @@ class Visit:
     vehicle: str | None
     plate: str | None
     job: Job
+
+    def at(self, now_s: float) -> Visit:
+        """As it is told at this moment: without an estimate that is over, which nobody has believed in since."""
+        if self.job.eta is None or self.job.eta.latest_s > now_s:
+            return self
+        return replace(self, job=replace(self.job, eta=None))
 
 
 @dataclass(frozen=True, slots=True)
