@@ -138,7 +138,7 @@ async def remind(engine: AsyncEngine, now_s: float) -> int:
         except Exception:
             log.exception("remind_failed_for", job=str(job_id), organisation=str(organisation_id))
             async with transaction(engine, organisation_id) as connection:
-                await message_store.set_reminder(connection, organisation_id, job_id, now_s + PUT_OFF_S)
+                await message_store.set_reminder_after(connection, organisation_id, job_id, now_s, now_s + PUT_OFF_S)
     return len(due)
 
 
@@ -146,4 +146,4 @@ async def _remind(connection: AsyncConnection, organisation_id: UUID, job_id: UU
     job = await job_store.read_job(connection, organisation_id, job_id)
     if job is not None and job.state in WAITED_FOR:
         await outcome.owe(connection, organisation_id, [(job_id, reminder(job.promise, now_s))], now_s)
-    await message_store.set_reminder(connection, organisation_id, job_id, None)
+    await message_store.set_reminder_after(connection, organisation_id, job_id, now_s, None)

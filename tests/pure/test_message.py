@@ -134,6 +134,7 @@ def test_what_is_still_true_is_sent(message: Message, job: Job) -> None:
         (owed(MessageKind.booked), ARRIVED, Reason.moved_on),
         (owed(MessageKind.booked), replace(BOOKED, promised=(NOW_S - 7200, NOW_S - 1)), Reason.moved_on),
         (owed(MessageKind.reminder), after(BOOKED, EventKind.cancelled), Reason.moved_on),
+        (owed(MessageKind.reminder), replace(ASSIGNED, promise=2), Reason.moved_on),
         (owed(MessageKind.on_the_way), ARRIVED, Reason.moved_on),
         (owed(MessageKind.on_the_way), after(EN_ROUTE, EventKind.undone), Reason.taken_back),
         (owed(MessageKind.on_the_way), after(EN_ROUTE, EventKind.reassigned, EventKind.en_route), Reason.taken_back),

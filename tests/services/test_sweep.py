@@ -19,6 +19,7 @@ from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
 from tracking_server.store.engine import transaction
 from tracking_server.store.jobs import DueJobs, put_off
+from tracking_server.store.messages import set_reminder
 from tracking_server.store.schema import job
 from tracking_server.sweep import PUT_OFF_S, remind, sweep
 
@@ -160,6 +161,24 @@ async def test_a_visit_that_will_not_be_is_not_called_to_mind(firm: Firm, engine
     assert await remind(engine, window[0]) == 1
     assert await remind(engine, window[0]) == 0
     assert {row.kind for row in await rows(firm, "message")} == {"booked"}
+
+
+async def test_a_promise_made_while_the_old_one_is_called_to_mind_keeps_its_reminder(
+    firm: Firm, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new time of the reminder, written meanwhile, is not cleared with the old one."""
+    window = (firm.now_s + 3 * 86_400, firm.now_s + 3 * 86_400 + 7200)
+    job_id = await book(firm, window=window)
+    owe = outcome.owe
+
+    async def promised_anew(*everything: Any) -> None:
+        async with transaction(engine, firm.organisation_id) as connection:
+            await set_reminder(connection, firm.organisation_id, job_id, window[0] + 86_400)
+        await owe(*everything)
+
+    monkeypatch.setattr(outcome, "owe", promised_anew)
+    await remind(engine, window[0] - 86_400)
+    assert (await job_row(firm, job_id)).remind_at.timestamp() == window[0] + 86_400
 
 
 async def test_a_reminder_that_fails_costs_no_other_firm(

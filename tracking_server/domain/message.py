@@ -250,6 +250,8 @@ DONE_AGAIN = {State.arrived: ON_SITE | {State.completed}, State.completed: froze
 def _still_true(message: Message, job: Job, now_s: float) -> bool:
     """Whether the job is still where the message says it is."""
     match message.kind:
+        case MessageKind.reminder if job.promise != message.occasion:
+            return False
         case MessageKind.booked | MessageKind.reminder:
             return job.state in WAITED_FOR and (job.promised is None or now_s <= job.promised[1])
         case MessageKind.on_the_way:

@@ -408,11 +408,19 @@ async def set_reminder(
     connection: AsyncConnection, organisation_id: UUID, job_id: UUID, remind_at_s: float | None
 ) -> None:
     """When to remind of a job's visit; None for not at all."""
-    await connection.execute(
-        job.update()
-        .where(job.c.organisation_id == organisation_id, job.c.id == job_id)
-        .values(remind_at=to_time(remind_at_s))
-    )
+    await connection.execute(_remind_at(organisation_id, job_id, remind_at_s))
+
+
+async def set_reminder_after(
+    connection: AsyncConnection, organisation_id: UUID, job_id: UUID, due_s: float, remind_at_s: float | None
+) -> None:
+    """The same after one that was due at `due_s`; one that a new promise has set meanwhile stays."""
+    await connection.execute(_remind_at(organisation_id, job_id, remind_at_s).where(job.c.remind_at <= to_time(due_s)))
+
+
+def _remind_at(organisation_id: UUID, job_id: UUID, remind_at_s: float | None) -> sa.Update:
+    this = (job.c.organisation_id == organisation_id) & (job.c.id == job_id)
+    return job.update().where(this).values(remind_at=to_time(remind_at_s))
 
 
 async def reminders_due(connection: AsyncConnection, now_s: float, most: int) -> list[tuple[UUID, UUID]]:
