@@ -99,14 +99,25 @@ BY_NIGHT = at("Europe/Lisbon", "2027-01-15 20:00"), at("Europe/Lisbon", "2027-01
 TEN = at("Europe/Lisbon", "2027-01-15 22:00")
 
 
+@pytest.mark.parametrize(("begins", "held"), [("2027-01-16 07:30", False), ("2027-01-16 08:00", True)])
+def test_a_booking_waits_only_for_a_visit_after_the_night(begins: str, held: bool) -> None:
+    """Told in the morning, it would be told too late."""
+    begins_s = at("Europe/Lisbon", begins)
+    booked = message(MessageKind.booked, Channel.sms)
+    until_s = held_until_s(booked, (begins_s, begins_s + 3600), TEN, "Europe/Lisbon", OrganisationSettings())
+    assert (until_s is not None) is held
+
+
 @pytest.mark.parametrize("kind", MessageKind)
 @pytest.mark.parametrize("channel", [Channel.sms, Channel.email, Channel.webhook])
 @pytest.mark.parametrize("promised", [BY_DAY, BY_NIGHT, None], ids=["by day", "by night", "no promise"])
 def test_what_is_held_in_the_night(kind: MessageKind, channel: Channel, promised: tuple[float, float] | None) -> None:
-    """What can wait waits. What is live goes by mail, and by SMS only to a visit promised for the night.
+    """What can wait waits, unless its visit comes first. What is live goes by mail, and by SMS only to a visit promised
+    for the night.
 
     Who asked for a link gets it."""
     held = held_until_s(message(kind, channel), promised, TEN, "Europe/Lisbon", OrganisationSettings()) is not None
     rings = channel is Channel.sms and promised is not BY_NIGHT
-    never = channel is Channel.webhook or kind is MessageKind.new_link
+    begun = promised is not None and kind in (MessageKind.booked, MessageKind.reminder)
+    never = channel is Channel.webhook or kind is MessageKind.new_link or begun
     assert held is (not never and (kind not in LIVE or rings))

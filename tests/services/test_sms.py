@@ -371,6 +371,29 @@ async def test_a_late_visit_does_not_ring_in_the_night(
     assert len(sms.taken) == 1
 
 
+async def test_a_correction_does_not_wait_for_the_morning(
+    firm: Firm, visit: Visit, clock: SetClock, parts: Parts, sms: Gateway, sink: MailSink
+) -> None:
+    """Told at the door just before the quiet hours, and undone within them: the correction goes by mail at once."""
+    await visit.tap(TapKind.shift_start, TapKind.en_route, TapKind.arrived)
+    await send_owed(parts, firm)
+    local = datetime.fromtimestamp(clock.now_s, LISBON)
+    await tune(firm, quiet_from=f"{local:%H:%M}", quiet_to=f"{local + timedelta(minutes=40):%H:%M}")
+    await visit.tap(TapKind.undo)
+    assert await send_owed(parts, firm) == []
+    assert (await standings(firm))["correction sms"] == ("skipped", "quiet_hours")
+    assert [mail["subject"] for mail in sink.mails] == ["Correction: your technician has not arrived yet"]
+
+
+async def test_who_books_for_tonight_is_told_tonight(firm: Firm, clock: SetClock, parts: Parts, sms: Gateway) -> None:
+    """At ten in the evening for eleven: in the morning the visit is over."""
+    await tune(firm, quiet_from="21:00", quiet_to="08:00")
+    clock.now_s = datetime(2027, 1, 15, 22, tzinfo=LISBON).timestamp()
+    await book(firm, now_s=clock.now_s, window=(clock.now_s + 3600, clock.now_s + 7200))
+    assert await send_owed(parts, firm) == []
+    assert await standings(firm) == {"booked sms": ("sent", "accepted")}
+
+
 async def test_a_visit_promised_for_the_night_is_told_at_night(
     journey: Journey, firm: Firm, clock: SetClock, parts: Parts, sms: Gateway
 ) -> None:

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 from tracking_server.domain.message import LIVE, Channel, Message, MessageKind
 from tracking_server.organisation_settings import OrganisationSettings
 
+AHEAD = frozenset({MessageKind.booked, MessageKind.reminder})
+
 
 def quiet_until_s(now_s: float, zone: ZoneInfo, quiet_from: time, quiet_to: time) -> float | None:
     """When the quiet hours that hold at `now_s` end, None when none hold.
@@ -37,7 +39,8 @@ def held_until_s(
 ) -> float | None:
     """Until when the quiet hours hold a message back, None when it may go.
 
-    What can wait (booked, reminder, completed) waits for the morning on every channel that rings or lights a phone.
+    What can wait (booked, reminder, completed) waits for the morning on every channel that rings or lights a phone,
+    unless the visit begins before: who books for tonight is awake, and would be told when it is over.
     A live message of a visit in the night is wanted: somebody is awake for it. By e-mail it goes at once. By SMS,
     which rings, it goes only when the window promised to the customer touches the quiet hours, for then they agreed to
     a visit at that time; a technician who runs three hours late past 21:00 does not wake a household that went to bed.
@@ -48,8 +51,11 @@ def held_until_s(
     zone = ZoneInfo(time_zone)
     hours = time.fromisoformat(settings.quiet_from), time.fromisoformat(settings.quiet_to)
     until_s = quiet_until_s(now_s, zone, *hours)
-    if until_s is None or message.kind not in LIVE:
-        return until_s
+    if until_s is None:
+        return None
+    if message.kind not in LIVE:
+        cannot_wait = message.kind in AHEAD and promised is not None and promised[0] < until_s
+        return None if cannot_wait else until_s
     if message.channel is Channel.email or (promised is not None and touches_quiet(promised, zone, *hours)):
         return None
     return until_s

@@ -17,7 +17,9 @@ from tracking_server.clock import Clock
 from tracking_server.domain.job import State
 from tracking_server.domain.message import (
     FALLS_BACK,
+    LIVE,
     Channel,
+    Contact,
     MessageKind,
     Reason,
     Standing,
@@ -124,7 +126,7 @@ async def _prepare(parts: Parts, organisation_id: UUID, message_id: UUID) -> Rea
         settings = read_settings(owing.settings)
         reason = _why_not(parts, owing, settings, now_s)
         if reason is None and owing.contact is not None:
-            reason, waits = await _why_not_yet(connection, organisation_id, owing, owing.contact.id, settings, now_s)
+            reason, waits = await _why_not_yet(connection, organisation_id, owing, owing.contact, settings, now_s)
         if waits is not None:
             await message_store.note_waiting(connection, organisation_id, message_id, str(waits), tries=owing.tries)
         elif reason is None:
@@ -170,7 +172,7 @@ async def _why_not_yet(
     connection: AsyncConnection,
     organisation_id: UUID,
     owing: Owing,
-    contact_id: UUID,
+    contact: Contact,
     settings: OrganisationSettings,
     now_s: float,
 ) -> tuple[Reason | None, Later | None]:
@@ -178,11 +180,13 @@ async def _why_not_yet(
     message, visit = owing.message, owing.visit
     until_s = held_until_s(message, visit.job.promised, now_s, visit.time_zone, settings)
     if until_s is not None:
-        if message.expires_s is not None and message.expires_s < until_s:
+        expires = message.expires_s is not None and message.expires_s < until_s
+        other_way = way_after(contact, settings.channels, message.channel) is not None
+        if expires or (message.kind in LIVE and other_way):
             return Reason.quiet_hours, None
         return None, Later(Reason.quiet_hours.value, until_s - now_s)
-    await message_store.lock_contact(connection, organisation_id, message.job_id, contact_id)
-    told = await message_store.told_before(connection, organisation_id, message, contact_id)
+    await message_store.lock_contact(connection, organisation_id, message.job_id, contact.id)
+    told = await message_store.told_before(connection, organisation_id, message, contact.id)
     if message.channel is Channel.sms and told.times >= settings.sms_per_job:
         return Reason.job_limit, None
     # There are no more corrections than messages that had to keep apart; and a time ahead is of a clock set back.
