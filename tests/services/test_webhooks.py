@@ -24,7 +24,7 @@ from tracking_server.domain.message import Channel
 from tracking_server.notify.channels import outbound
 from tracking_server.notify.channels.outbound import Forbidden, GuardedNetwork, check_address, check_url
 from tracking_server.notify.channels.outgoing import Outgoing, Refused, Unreachable
-from tracking_server.notify.channels.webhook import MOST_READ, WebhookCaller
+from tracking_server.notify.channels.webhook import LEFT_ALONE_S, MOST_HANGING, MOST_READ, WebhookCaller
 from tracking_server.notify.sender import Parts
 from tracking_server.settings import Settings
 from tracking_server.store.engine import transaction
@@ -350,6 +350,30 @@ async def test_who_drips_or_is_silent_is_left(now_s: float, hostile: Receiver) -
         one.answer, one.chunks, one.pause_s, one.for_ever = hostile.answer, hostile.chunks, 0.2, True
         with pytest.raises(Unreachable, match="timeout"):
             await caller(now_s).send(outgoing(f"http://127.0.0.1:{one.port}/", now_s))
+
+
+async def test_who_lets_calls_hang_fills_no_more_slots(now_s: float) -> None:
+    """After the third in a row nobody waits for it for five minutes, and one answer makes up for it."""
+    async with receiver(answer=b"", chunks=[b""], pause_s=0.2, for_ever=True) as one, receiver() as other:
+        sender = caller(now_s)
+        assert isinstance(sender._clock, FastClock)
+        hanging = outgoing(f"http://127.0.0.1:{one.port}/", now_s)
+        for _ in range(MOST_HANGING):
+            with pytest.raises(Unreachable, match="timeout"):
+                await sender.send(hanging)
+        with pytest.raises(Unreachable, match="left_alone"):
+            await sender.send(hanging)
+        await sender.send(outgoing(f"http://127.0.0.1:{other.port}/", now_s))
+        assert (one.connections, other.connections) == (MOST_HANGING, 1)
+        sender._clock.now_s += LEFT_ALONE_S
+        with pytest.raises(Unreachable, match="timeout"):
+            await sender.send(hanging)
+        sender._clock.now_s += LEFT_ALONE_S
+        one.answer, one.for_ever = b"HTTP/1.1 204 No Content\r\n\r\n", False
+        await sender.send(hanging)
+        one.answer, one.for_ever = b"", True
+        with pytest.raises(Unreachable, match="timeout"):
+            await sender.send(hanging)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from tracking_server.settings import Settings
 WITHIN_S = 15.0  # the whole exchange: name, connection, TLS, answer
 MOST_READ = 64 * 1024  # bytes of an answer that says nothing to us
 GONE = 410
+MOST_HANGING = 3  # calls in a row that ended without an answer; then a receiver is left alone,
+LEFT_ALONE_S = 300.0  # so that the slots it would fill are there for other firms' receivers
 
 
 class WebhookCaller:
@@ -35,9 +37,16 @@ class WebhookCaller:
         self._trusted = trusted or ssl.create_default_context()  # read once: it takes longer than a call
         self._local = settings.webhooks_local
         self._network = network or GuardedNetwork(local=self._local)
+        self._hanging: dict[str, tuple[int, float]] = {}  # by URL: how often in a row, and when last
 
     async def send(self, outgoing: Outgoing) -> None:
-        """Returns on any 2xx answer; raises `Refused` or `Unreachable`, also for a redirect. Its body is not kept."""
+        """Returns on any 2xx answer; raises `Refused` or `Unreachable`, also for a redirect. Its body is not kept.
+
+        A receiver that let several calls hang is not called for a while: it is `Unreachable` at once.
+        """
+        times, last_s = self._hanging.get(outgoing.recipient, (0, 0.0))
+        if times >= MOST_HANGING and 0 <= self._clock.now() - last_s < LEFT_ALONE_S:
+            raise Unreachable("left_alone")
         try:
             url = check_url(outgoing.recipient, local=self._local)
             async with asyncio.timeout(self._clock.real_s(WITHIN_S)):
@@ -45,11 +54,14 @@ class WebhookCaller:
         except Forbidden:
             raise Refused("forbidden_address") from None
         except TimeoutError:
+            times, _ = self._hanging.get(outgoing.recipient, (0, 0.0))  # others may have hung meanwhile
+            self._hanging[outgoing.recipient] = times + 1, self._clock.now()
             raise Unreachable("timeout", in_the_dark=True) from None
         except httpcore.ConnectError:
             raise Unreachable("no_connection") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError):
             raise Unreachable("no_answer", in_the_dark=True) from None
+        self._hanging.pop(outgoing.recipient, None)
         if status == GONE:
             raise Refused("receiver_gone", receiver_gone=True)
         if not 200 <= status < 300:
