@@ -40,6 +40,8 @@ KNOWN = {fact: f"<{fact}>" for fact in FACTS}
         "Pay at www.evil.example",
         "Pay at evil.com/now",
         "Pay at evil.com",
+        "Pay at evil{# #}.com",
+        "{# nothing #}",
     ],
 )
 def test_what_is_more_than_facts_is_refused(text: str) -> None:

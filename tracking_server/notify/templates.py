@@ -40,8 +40,6 @@ def check(part: str, text: str) -> None:
         raise BadTemplate("a subject is one line")
     if any((c < " " and c not in "\n\t") or c == "\x7f" for c in text):
         raise BadTemplate("it holds control characters")
-    if part == "sms" and LINKS.search(text):
-        raise BadTemplate("the only link in an SMS is {{ link }}")
     if "{%" in text:
         raise BadTemplate("only facts as {{ name }}, nothing in {% %}")
     try:
@@ -53,6 +51,19 @@ def check(part: str, text: str) -> None:
             raise BadTemplate(f"only facts as {{{{ name }}}}, no {type(node).__name__.lower()}")
         if isinstance(node, nodes.Name) and node.name not in FACTS:
             raise BadTemplate(f"there is no fact {node.name}; there is {', '.join(sorted(FACTS))}")
+    said = _without_remarks(parsed)
+    if not said.strip():
+        raise BadTemplate("it is empty")
+    if part == "sms" and LINKS.search(said):
+        raise BadTemplate("the only link in an SMS is {{ link }}")
+
+
+def _without_remarks(parsed: nodes.Template) -> str:
+    """What is left of a template once {# remarks #} are gone: its text, with a bracket in the place of each fact."""
+    return "".join(
+        node.data if isinstance(node, nodes.TemplateData) else "}"
+        for node in parsed.find_all((nodes.TemplateData, nodes.Name))
+    )
 
 
 def render(part: str, text: str, facts: Mapping[str, str]) -> str:
