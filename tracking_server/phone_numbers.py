@@ -61,8 +61,10 @@ def home_country(office_phone: str | None, time_zone: str) -> str | None:
     """Where a firm is, by its office's phone or else its time zone: ISO 3166, None when neither tells."""
     if office_phone is not None:
         try:
-            return phonenumbers.region_code_for_number(phonenumbers.parse(office_phone))
+            country = phonenumbers.region_code_for_number(phonenumbers.parse(office_phone))
         except phonenumbers.NumberParseException:
-            pass  # as dialled at home, without its country
+            country = None  # as dialled at home, without its country
+        if country is not None and country.isalpha():
+            return country  # and not 001, whose numbers are of no country
     country = get_global("zone_territories").get(time_zone)
-    return country if country and country.isalpha() and country not in ("ZZ", "001") else None
+    return country if country and country.isalpha() and country != "ZZ" else None

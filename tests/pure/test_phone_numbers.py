@@ -61,6 +61,7 @@ def test_where_a_number_is_from() -> None:
     [
         ("+351220000000", "Asia/Bangkok", "PT"),
         ("220 000 000", "Europe/Lisbon", "PT"),
+        ("+80012345678", "Europe/Lisbon", "PT"),
         (None, "Asia/Bangkok", "TH"),
         (None, "Asia/Riyadh", "SA"),
         (None, "UTC", None),
