@@ -41,6 +41,18 @@ def e164(typed: str, country: str | None = None) -> str:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
+def as_told(text: str) -> str:
+    """What a provider or a setting calls a number, in its one spelling: with a `+`, 00 or neither before its country.
+
+    What is none, a short code or a name, stays as it is."""
+    for typed in (text, "+" + text.strip().removeprefix("00")):
+        try:
+            return e164(typed)
+        except NotANumber:
+            continue
+    return text
+
+
 def takes_sms(number: str) -> bool:
     """Whether this is a kept number (E.164) of a kind that a short message may go to."""
     try:

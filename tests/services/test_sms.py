@@ -10,6 +10,7 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -452,6 +453,17 @@ async def test_stop_holds_for_the_number_s_other_firms_and_no_others(firm: Firm,
     assert [await count(one, "opt_out") for one in (firm, shares, own)] == [1, 1, 0]
     await call(twilio, "/hooks/sms/twilio", said("STOP", "SM2") | {"To": "+351910000009"})
     assert await count(own, "opt_out") == 1
+
+
+@pytest.mark.parametrize("sms_from", ["+351 910 000 000", "351910000000", "+351910000000", "62226"])
+async def test_stop_is_heard_however_numbers_are_written(firm: Firm, parts: Parts, sms_from: str) -> None:
+    """Gateways leave out the plus or write 00, and a setting has spaces in it; a short code is as it is."""
+    settings = parts.settings.model_copy(update={"sms_from": sms_from})
+    to = "62226" if sms_from == "62226" else "00351910000000"
+    stop = STOP | {"from": PHONE.removeprefix("+"), "to": to}
+    async with client_of(replace(parts, settings=settings)) as client:
+        assert (await client.post("/hooks/sms/inbound", **letter("message.received", stop))).status_code == 200
+    assert [row.recipient for row in await rows(firm, "opt_out")] == [PHONE]
 
 
 async def test_what_is_no_stop_changes_nothing(firm: Firm, twilio: Parts) -> None:

@@ -151,14 +151,12 @@ class Callbacks:
     async def _answered(self, sender: str, to: str, text: str, callback_id: str) -> None:
         """STOP and START hold for every firm that writes from the number that was answered."""
         answer = answer_of(text)
-        try:
-            number = phone_numbers.e164(sender)
-        except phone_numbers.NotANumber:
+        number = phone_numbers.as_told(sender)
+        if answer is None or not number.startswith("+"):
             return
-        if answer is None:
-            return
+        shared = phone_numbers.as_told(self._settings.sms_from)
         async with watching(self._engine) as connection:
-            firms = await organisations_sending_from(connection, to, self._settings.sms_from)
+            firms = await organisations_sending_from(connection, phone_numbers.as_told(to), shared)
         now_s = self._clock.now()
         for organisation_id in firms:
             async with transaction(self._engine, organisation_id) as connection:
