@@ -86,9 +86,7 @@ async def owe_messages(
 ) -> None:
     """Owe what should be told of events, in their own transaction."""
     owed = [
-        (item.after.id, message)
-        for item in happenings
-        for message in owed_for(item.before, item.after, item.event, now_s)
+        (item.after.id, message) for item in happenings for message in owed_for(item.before, item.after, item.event)
     ]
     await owe(connection, organisation_id, owed, now_s)
 

@@ -73,7 +73,7 @@ def test_an_event_makes_one_message_due(
     before: Job, kind: EventKind, expected: tuple[MessageKind, int, float | None]
 ) -> None:
     """Of its kind, about its occasion; live ones for 15 minutes from the event's own time."""
-    (message,) = owed_for(before, after(before, kind), Event(kind, NOW_S, Cause.tap), NOW_S + 60)
+    (message,) = owed_for(before, after(before, kind), Event(kind, NOW_S, Cause.tap))
     lasts_s = message.expires_s and message.expires_s - NOW_S
     assert (message.kind, message.occasion, lasts_s) == expected
 
@@ -84,14 +84,14 @@ def test_an_event_makes_one_message_due(
 )
 def test_what_concerns_nobody_is_not_told(before: Job, kind: EventKind) -> None:
     """A technician changed before the day began, a drive taken back, a departure."""
-    assert owed_for(before, after(before, kind), Event(kind, NOW_S, Cause.tap), NOW_S) == []
+    assert owed_for(before, after(before, kind), Event(kind, NOW_S, Cause.tap)) == []
 
 
 def test_what_is_told_again_is_another_occasion() -> None:
     """A true arrival after an undone one is a message of its own."""
     undone = after(ARRIVED, EventKind.undone)
     again = after(undone, EventKind.arrived)
-    (message,) = owed_for(undone, again, Event(EventKind.arrived, NOW_S, Cause.tap), NOW_S)
+    (message,) = owed_for(undone, again, Event(EventKind.arrived, NOW_S, Cause.tap))
     assert (message.kind, message.occasion) == (MessageKind.arrived, 2)
 
 

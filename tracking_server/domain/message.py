@@ -65,7 +65,7 @@ class Owed:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def owed_for(before: Job, after: Job, event: Event, now_s: float) -> list[Owed]:
+def owed_for(before: Job, after: Job, event: Event) -> list[Owed]:
     """The messages that one event makes due. Live ones count their 15 minutes from the event, not from its arrival."""
     match event.kind:
         case EventKind.scheduled:
