@@ -134,11 +134,13 @@ def go(to: str) -> Response:
 
 
 def language_of(request: Request, session: Session | None) -> str:
-    """`?lang=` first, then the one a person chose, then the browser's."""
-    asked = request.query_params.get("lang")
-    if session is not None and asked not in words.LANGUAGES:
+    """The one that the person chose for their account; before they signed in `?lang=`, then the browser's.
+
+    The page and its stream ask alike: a page that is opened in one language stays in it.
+    """
+    if session is not None:
         return session.staff.language
-    return words.choose_language(asked, request.headers.get("accept-language", ""))
+    return words.choose_language(request.query_params.get("lang"), request.headers.get("accept-language", ""))
 
 
 def render(template: str, language: str, session: Session | None, **facts: Any) -> str:
