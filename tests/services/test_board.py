@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.clocks import SetClock
-from tests.support.firm import Firm, Phone
+from tests.support.firm import Firm, Phone, drive_north_to_door
 from tests.support.rows import events, job_row, rows
 from tests.support.staff import Browser, begin_session, hire, words_of
+from tracking_server import words
 from tracking_server.app import create_app
 from tracking_server.domain.checkpoint import Checkpoint
 from tracking_server.domain.events import TapKind
@@ -137,6 +138,27 @@ async def test_a_wrong_arrival_is_undone(office: Office, journey: Journey, clock
     clock.now_s += 10
     await journey.accept(phone.delivery(clock.now_s, [phone.fix(clock.now_s - 1, 500.0, accuracy_m=8.0)]))
     assert (await job_row(office.firm, job_id)).state == "en_route"
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+async def test_a_story_is_told_in_words(office: Office, journey: Journey, clock: SetClock, language: str) -> None:
+    """Every piece of evidence has a name in the reader's language and a value with its unit; nothing is raw."""
+    phone = await office.firm.phone()
+    job_id = await office.firm.job(phone.device.technician_id)
+    start_s = clock.now_s
+    taps = [phone.tap(start_s, TapKind.shift_start), phone.tap(start_s + 1, TapKind.en_route, job_id)]
+    fixes = drive_north_to_door(phone, start_s + 2, 800.0)
+    clock.now_s = fixes[-1].time_s
+    await journey.accept(phone.delivery(clock.now_s, fixes, taps))
+    page = await office.browser.get(f"/board?job={job_id}&lang={language}")
+    told = re.findall(r"<dt>(.*?)</dt><dd><bdi>(.*?)</bdi></dd>", page.text.split('class="story"')[1])
+    assert {name for name, _ in told if re.fullmatch(r"\w+_\w+|", name)} == set()
+    assert not any("[" in value or re.fullmatch(r"[\d.]{6,}", value) for _, value in told)
+    if language == "en":
+        names = {name for name, _ in told}
+        assert {"Distance to the door", "Accuracy", "Stayed", "Positions used"} <= names
+        assert ("Technician", "Ana Sousa") in told
+        assert dict(told)["Accuracy"] == "8 m"
 
 
 async def test_only_the_step_that_was_seen_is_undone(office: Office, journey: Journey, clock: SetClock) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from babel.numbers import format_decimal
+from babel.units import format_unit
 
 from tracking_server import words
 from tracking_server.accounts.gate import environment, frame
@@ -31,10 +32,16 @@ from tracking_server.domain.job import TRANSITIONS as ALLOWED
 from tracking_server.domain.job import UNDOABLE, Job, State
 from tracking_server.domain.note import NoteKind
 from tracking_server.store.accounts import Session
-from tracking_server.store.board import Board, Detail, JobLine, TechnicianLine
+from tracking_server.store.board import Board, Detail, EventLine, JobLine, TechnicianLine
 
 HERE = Path(__file__).parent
 LATE_STEP_S = 60.0
+UNITS = {
+    "distance_m": "length-meter",
+    "accuracy_m": "length-meter",
+    "dwell_s": "duration-second",
+    "net_speed_mps": "speed-meter-per-second",
+}
 URGENT = (NoteKind.cannot_find, NoteKind.not_home)  # somebody stands at a door just now
 Rows = list[tuple[str, str]]
 
@@ -165,8 +172,35 @@ class Painter:
                     can_undo=job.state in UNDOABLE and job.previous_state is not None,
                 ),
             ),
-            ("detail-story", self._row("story", **facts, time_of=lambda s: self.moment(s, detail.line.time_zone))),
+            (
+                "detail-story",
+                self._row(
+                    "story",
+                    **facts,
+                    time_of=lambda s: self.moment(s, detail.line.time_zone),
+                    evidence_of=lambda event: self._evidence(board, event, detail.line.time_zone),
+                ),
+            ),
         ]
+
+    def _evidence(self, board: Board, event: EventLine, zone: str) -> list[tuple[str, str]]:
+        """What an event was told from: names for the template to put into words, and values as people write them."""
+        known = {name: value for name, value in event.evidence.items() if value is not None}
+        found = [
+            (name, format_unit(known[name], unit, "short", locale=self._language))
+            for name, unit in UNITS.items()
+            if name in known
+        ]
+        found += [(name, self.moment(known[name], zone)) for name in ("fix_time_s", "likely_s") if name in known]
+        if "promised" in known:
+            earliest_s, latest_s = known["promised"]
+            found.append(("promised", self._span(earliest_s, latest_s, zone)))
+        given = next((line for line in board.technicians if str(line.where.id) == known.get("to")), None)
+        if given is not None:
+            found.append(("to", given.where.name))
+        if "fixes" in known:
+            found.append(("fixes", format_decimal(len(known["fixes"]), locale=self._language)))
+        return found + [(name, str(known[name])) for name in ("reason", "rules") if name in known]
 
     def ago(self, at_s: float) -> dict[str, Any]:
         """An age in its largest whole unit, for the template to put into words."""
