@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.datastructures import QueryParams
 
 from tests.support.clocks import SetClock
 from tests.support.firm import Firm, Phone, drive_north_to_door
@@ -20,13 +22,18 @@ from tests.support.rows import events, job_row, rows
 from tests.support.staff import Browser, begin_session, hire, words_of
 from tracking_server import words
 from tracking_server.app import create_app
+from tracking_server.dispatch.board.looking import Looking, looking_at
+from tracking_server.dispatch.board.render import Rows
 from tracking_server.domain.checkpoint import Checkpoint
 from tracking_server.domain.events import TapKind
 from tracking_server.domain.note import Author, Note, NoteKind
 from tracking_server.domain.role import Role
 from tracking_server.embedded import Installation
 from tracking_server.journey import Journey
+from tracking_server.push.dispatcher import WatchedBoards, _Stream
 from tracking_server.settings import Settings
+from tracking_server.store.accounts import Session
+from tracking_server.store.board import Board
 from tracking_server.store.engine import transaction
 from tracking_server.store.notes import insert_note
 from tracking_server.store.schema import message
@@ -331,3 +338,44 @@ async def test_two_dispatchers_at_once_have_one_winner(office: Office) -> None:
         )
         assert sorted(answer.status_code for answer in answers) == [303, 409]
         assert (await job_row(office.firm, job_id)).assignment == 1
+
+
+async def test_rows_are_made_once_for_all_who_see_the_same(
+    office: Office, engine: AsyncEngine, clock: SetClock
+) -> None:
+    """However many look; but anew after a change, and apart for another language, role, search or job."""
+    job_id = await office.firm.job()
+    made: list[tuple[str, str]] = []
+
+    class Pages:
+        async def looking(self, request: object, session: object) -> Looking:
+            raise AssertionError
+
+        async def rows(self, session: Session, looking: Looking, language: str, board: Board) -> dict[str, Rows]:
+            made.append((session.staff.role, language))
+            return {"jobs": [("row", f"{language} {session.staff.role}")]}
+
+    sent: list[bytes] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message["body"])
+
+    boards = WatchedBoards(engine, clock)
+    today = looking_at(QueryParams(""), "Europe/Lisbon", clock.now_s)
+    opened = looking_at(QueryParams(f"job={job_id}"), "Europe/Lisbon", clock.now_s)
+    sessions = {role: Session(uuid4(), await hire(office.firm, role, email=f"{role}@x.example"), 0, 0) for role in Role}
+    with boards.watch(office.firm.organisation_id, today.day) as (watched, news):
+        for n, looking, role, language in (
+            (1, today, Role.dispatcher, "en"),
+            (1, today, Role.dispatcher, "en"),
+            (2, today, Role.dispatcher, "th"),
+            (3, today, Role.viewer, "en"),
+            (4, opened, Role.dispatcher, "en"),
+            (4, opened, Role.dispatcher, "en"),
+        ):
+            stream = _Stream(None, boards, Pages(), clock, watched, news, send)  # type: ignore[arg-type]
+            await stream._tell(sessions[role], looking, language)
+            assert (len(made), f"{language} {role}".encode() in b"".join(sent)) == (n, True)
+        watched.stale = True
+        await stream._tell(sessions[Role.dispatcher], opened, "en")
+        assert len(made) == 5

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -42,7 +42,7 @@ MOST_STREAMS = 500  # in one process; a page that gets none reads itself anew
 Rows = list[tuple[str, str]]
 
 
-class Looking(Protocol):
+class Looking(Hashable, Protocol):
     """What a page looks at."""
 
     @property
@@ -60,6 +60,14 @@ class Pages(Protocol):
     def rows(self, session: Session, looking: Any, language: str, board: Board) -> Awaitable[Mapping[str, Rows]]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """Rows as all see them who look at the same in the same language and role, and when they were put into words."""
+
+    at_s: float
+    lists: Mapping[str, Rows]
+
+
 @dataclass(eq=False)
 class WatchedBoard:
     """One day of one organisation that somebody looks at. Viewers look when their event is set: latest wins."""
@@ -70,6 +78,7 @@ class WatchedBoard:
     board: Board | None = None
     positions: dict[UUID, Position] = field(default_factory=dict)
     fingerprint: tuple[Any, ...] | None = None
+    painted: dict[Hashable, Painted] = field(default_factory=dict)
     revision: int = 0
     stale: bool = True
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -125,6 +134,7 @@ class WatchedBoards:
                     watched.stale = True
                     raise
                 watched.revision += 1
+                watched.painted.clear()
         return watched.board
 
     def hear(self, update: Update) -> None:
@@ -248,7 +258,7 @@ class _Stream:
         board = await self._boards.board(self._watched)
         now = time.monotonic()
         if self._revision != self._watched.revision or now - self._worded_s >= WORDS_EVERY_S:
-            changed = self._changed(await self._pages.rows(session, looking, language, board))
+            changed = self._changed(await self._lists(session, looking, language, board))
             if changed:
                 await self._event("rows", changed)
             pins = self._pins_of(board, looking)
@@ -259,6 +269,16 @@ class _Stream:
         moved = self._moved(board)
         if moved:
             await self._event("positions", moved)
+
+    async def _lists(self, session: Session, looking: Looking, language: str, board: Board) -> Mapping[str, Rows]:
+        key, painted, now = (session.staff.role, language, looking), self._watched.painted, time.monotonic()
+        known = painted.get(key)
+        if known is not None and now - known.at_s < LOOK_EVERY_S:
+            return known.lists
+        lists = await self._pages.rows(session, looking, language, board)
+        if board is self._watched.board:
+            painted[key] = Painted(now, lists)
+        return lists
 
     def _changed(self, lists: Mapping[str, Rows]) -> dict[str, Any]:
         """The lists that changed: the names of all rows in their order, and the rows that are new."""

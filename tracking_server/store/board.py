@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -90,14 +90,20 @@ class Board:
     notes: tuple[Note, ...]
     failed: tuple[FailedMessage, ...]
     others: tuple[JobLine, ...]  # of other days: what technicians are at, and what the inbox is about
+    _lines: dict[UUID, JobLine] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _technicians: dict[UUID | None, TechnicianLine] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._lines.update((line.job.id, line) for line in (*self.jobs, *self.others))
+        self._technicians.update((line.where.id, line) for line in self.technicians)
 
     def line(self, job_id: UUID) -> JobLine | None:
         """A job that something on the board is about."""
-        return next((line for line in (*self.jobs, *self.others) if line.job.id == job_id), None)
+        return self._lines.get(job_id)
 
     def technician(self, technician_id: UUID | None) -> TechnicianLine | None:
         """One of the technicians."""
-        return next((line for line in self.technicians if line.where.id == technician_id), None)
+        return self._technicians.get(technician_id)
 
     def stops(self) -> dict[UUID, list[Job]]:
         """The open jobs of each technician."""

@@ -221,6 +221,8 @@ class Painter:
         return f"{words.short_day(at_s, time_zone, self._language)} {clock}"
 
     def _zone_of(self, at_s: float, time_zone: str) -> str:
+        if time_zone == self._looking.time_zone:
+            return ""
         own, there = (words.zone(at_s, zone, self._language) for zone in (self._looking.time_zone, time_zone))
         return "" if own == there else f" {there}"
 
