@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -209,6 +210,28 @@ async def test_the_cookie_is_bound_to_the_host_over_https(servers: Installation,
     assert "Secure" in cookie
     assert "Path=/" in cookie
     assert "Domain" not in cookie
+
+
+async def test_a_board_without_its_store_says_so_in_words(servers: Installation) -> None:
+    """In the reader's language, and when to come again; not where the store is."""
+    settings = Settings(
+        database_url="postgresql+psycopg://nobody@127.0.0.1:1/none",
+        redis_url=servers.redis_url,
+        public_url="http://doorstep.test",
+    )
+    transport = httpx.ASGITransport(create_app(settings), client=(fresh_address(), 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://doorstep.test") as client:
+        browser = Browser(client)
+        token, _ = tokens.mint(uuid4(), tokens.Purpose.session)
+        browser.wear(token)
+        for answer in (
+            await browser.get("/board?lang=th"),
+            await browser.get(f"/board/join/{token}?lang=th"),
+            await browser.post("/board/jobs/new?lang=th", title="Leaking tap"),
+        ):
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            assert "บอร์ดไม่ตอบสนองในขณะนี้" in words_of(answer)
+            assert "127.0.0.1" not in answer.text
 
 
 async def test_tries_are_counted_while_redis_is_away() -> None:

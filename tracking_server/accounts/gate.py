@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import Headers
 from starlette.requests import Request, cookie_parser
@@ -19,6 +20,7 @@ from tracking_server.domain.role import Deed, may
 from tracking_server.store.accounts import Session
 from tracking_server.store.engine import Unavailable
 
+log = structlog.get_logger()
 HERE = Path(__file__).parent
 MOST_COOKIES = 16_384  # characters of a cookie header that are looked at
 RETRY_AFTER_S = 2
@@ -122,8 +124,10 @@ class Gate:
             except forms.BadForm as error:
                 return PlainTextResponse("this is no form of ours", error.status, PAGE_HEADERS)
             except Unavailable as error:
-                later = {"retry-after": str(RETRY_AFTER_S)}
-                return PlainTextResponse(str(error), 503, {**PAGE_HEADERS, **later})
+                log.warning("board_unavailable", error=str(error))
+                answer = said(request, None, "away", 503)
+                answer.headers["retry-after"] = str(RETRY_AFTER_S)
+                return answer
 
         return endpoint
 
