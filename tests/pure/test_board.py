@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from uuid import UUID
@@ -12,9 +12,10 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from tracking_server.accounts import passwords
+from tracking_server.accounts.gate import environment
 from tracking_server.dispatch.board.actions import Wrong, place_of, window
 from tracking_server.dispatch.board.looking import looking_at
-from tracking_server.dispatch.board.render import Painter, Rows
+from tracking_server.dispatch.board.render import HERE, Painter, Rows
 from tracking_server.domain.board import (
     Doing,
     Group,
@@ -29,8 +30,11 @@ from tracking_server.domain.board import (
     urgency,
 )
 from tracking_server.domain.eta import Window
+from tracking_server.domain.events import Cause, EventKind
 from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import Job, State
+from tracking_server.domain.message import Channel, MessageKind, Reason, Standing
+from tracking_server.domain.note import NoteKind
 from tracking_server.domain.role import MAY, Deed, Role, may
 from tracking_server.domain.shift import Shift
 from tracking_server.store.accounts import Session, Staff
@@ -151,6 +155,29 @@ def test_the_rows_say_of_which_day_they_are() -> None:
         said.append("".join(html for name in ("day", "days") for _, html in lists[name]))
     assert all(text in said[0] for text in ("Fri, Jan 15", 'value="2027-01-15"', "day=2027-01-14", "day=2027-01-16"))
     assert all(text in said[1] for text in ("Sat, Jan 16", 'value="2027-01-16"', "day=2027-01-15", "day=2027-01-17"))
+
+
+@pytest.mark.parametrize(
+    ("macro", "values"),
+    [
+        ("state_name", State),
+        ("group_name", Group),
+        ("doing_name", Doing),
+        ("trouble_name", Trouble),
+        ("event_name", EventKind),
+        ("cause_name", Cause),
+        ("message_name", MessageKind),
+        ("channel_name", Channel),
+        ("standing_name", Standing),
+        ("reason_name", [*Reason, "gave_up: receiver_503", "went another way: timeout"]),
+        ("note_name", NoteKind),
+    ],
+)
+def test_everything_has_a_word(macro: str, values: Iterable[str]) -> None:
+    """Nothing that the service can say is shown to staff as it is kept."""
+    name = getattr(environment("th", HERE).get_template("said_in_words.html").module, macro)
+    for value in values:
+        assert re.search("[\u0e01-\u0e5b]|SMS", name(value)), value
 
 
 @pytest.mark.parametrize(
