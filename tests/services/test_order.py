@@ -179,3 +179,19 @@ async def test_a_jump_is_quarantined_in_place_and_a_true_leap_is_cleared(
     async with transaction(firm.engine, firm.organisation_id) as connection:
         north = await connection.scalar(sa.text("SELECT ST_Y(position) FROM technician"))
     assert north == pytest.approx(far[1].lat)
+
+
+async def test_a_drive_that_goes_on_after_an_undone_arrival_can_be_left(
+    journey: Journey, firm: Firm, clock: SetClock
+) -> None:
+    """Back on the way, the technician sets off to another door instead: one drive at a time, and every tap counts."""
+    phone = await firm.phone()
+    first, second = [await firm.job(phone.device.technician_id) for _ in range(2)]
+    now_s = firm.now_s + 100
+    clock.now_s = now_s + 10
+    kinds = [(TapKind.en_route, first), (TapKind.arrived, first), (TapKind.undo, first), (TapKind.en_route, second)]
+    taps = [phone.tap(now_s - 1, TapKind.shift_start)]
+    taps += [phone.tap(now_s + n, kind, job_id) for n, (kind, job_id) in enumerate(kinds)]
+    answer = await journey.accept(phone.delivery(clock.now_s, taps=taps))
+    assert answer.verdicts == {}
+    assert ((await job_row(firm, first)).state, (await job_row(firm, second)).state) == ("assigned", "en_route")

@@ -188,7 +188,8 @@ def _leave_other_drive(assessment: Assessment, job: Job, event: Event) -> None:
     for other in list(assessment.jobs.values()):
         if other.state is State.en_route and other.id != job.id:
             taken_back = Event(EventKind.undone, event.at_s, event.cause, {**event.evidence, "for_job": str(job.id)})
-            assessment.happen(other, taken_back)
+            # after an undone arrival a tap could take nothing more back: this drive is over all the same
+            assessment.happen(replace(other, previous_state=State.assigned), taken_back)
 
 
 def _judge_eta(assessment: Assessment, position: Fix, now_s: float, correction: eta.Correction) -> None:
