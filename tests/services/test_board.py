@@ -31,6 +31,7 @@ from tracking_server.domain.role import Role
 from tracking_server.embedded import Installation
 from tracking_server.journey import Journey
 from tracking_server.push.dispatcher import WatchedBoards, _Stream
+from tracking_server.push.reader import Reader
 from tracking_server.settings import Settings
 from tracking_server.store.accounts import Session
 from tracking_server.store.board import Board
@@ -360,6 +361,9 @@ async def test_rows_are_made_once_for_all_who_see_the_same(
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message["body"])
 
+    async def receive() -> MutableMapping[str, Any]:
+        raise AssertionError
+
     boards = WatchedBoards(engine, clock)
     today = looking_at(QueryParams(""), "Europe/Lisbon", clock.now_s)
     opened = looking_at(QueryParams(f"job={job_id}"), "Europe/Lisbon", clock.now_s)
@@ -373,7 +377,7 @@ async def test_rows_are_made_once_for_all_who_see_the_same(
             (4, opened, Role.dispatcher, "en"),
             (4, opened, Role.dispatcher, "en"),
         ):
-            stream = _Stream(None, boards, Pages(), clock, watched, news, send)  # type: ignore[arg-type]
+            stream = _Stream(None, boards, Pages(), clock, watched, news, Reader(receive, send))  # type: ignore[arg-type]
             await stream._tell(sessions[role], looking, language)
             assert (len(made), f"{language} {role}".encode() in b"".join(sent)) == (n, True)
         watched.stale = True
