@@ -6,7 +6,7 @@ import ipaddress
 from hashlib import sha256
 
 import structlog
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from redis.asyncio import BlockingConnectionPool
@@ -17,13 +17,15 @@ from tracking_server.live import names
 log = structlog.get_logger()
 WITHIN_MIN = 15
 FROM_ONE_ADDRESS = 10  # tries for one account
-FOR_ONE_ACCOUNT = 100  # from wherever: many addresses guess no faster, and its owner is not locked out by one of them
+FOR_ONE_ACCOUNT = 100  # from wherever it never signed in: many addresses guess no faster, nor lock out its owner
+KNOWN_DAYS = 30  # an address that an account signed in from is known for so long
 BY_ONE_ADDRESS = 100  # for whatever account: an office shares an address in the morning
 CODES_BY_ONE_ADDRESS = 20  # one-time tokens of 256 bits: nobody guesses them, but nobody needs to try often
 
 PAIR = RateLimitItemPerMinute(FROM_ONE_ADDRESS, WITHIN_MIN, namespace=names.TRIES)
 ACCOUNT = RateLimitItemPerMinute(FOR_ONE_ACCOUNT, WITHIN_MIN, namespace=names.TRIES)
 ADDRESS = RateLimitItemPerMinute(BY_ONE_ADDRESS, WITHIN_MIN, namespace=names.TRIES)
+KNOWN = RateLimitItemPerDay(1, KNOWN_DAYS, namespace=names.TRIES)
 CODES = RateLimitItemPerMinute(CODES_BY_ONE_ADDRESS, WITHIN_MIN, namespace=names.TRIES)
 
 
@@ -42,12 +44,13 @@ class Tries:
         account, place = _short(email), _network(address)
         return (
             await self._hit(PAIR, account, place)
-            and await self._hit(ACCOUNT, account)
+            and (await self._is_known(account, place) or await self._hit(ACCOUNT, account))
             and await self._hit(ADDRESS, place)
         )
 
     async def signed_in(self, email: str, address: str) -> None:
-        """It was the right one: its mistakes from here are forgotten."""
+        """It was the right one: its mistakes from here are forgotten, and it is known here."""
+        await self._hit(KNOWN, _short(email), _network(address))
         try:
             await self._shared.clear(PAIR, _short(email), _network(address))
         except (RedisError, OSError):
@@ -57,7 +60,13 @@ class Tries:
         """Count one look at a set-up or invite token; says whether it may be had."""
         return await self._hit(CODES, "code", _network(address))
 
-    async def _hit(self, item: RateLimitItemPerMinute, *of: str) -> bool:
+    async def _is_known(self, account: str, place: str) -> bool:
+        try:
+            return not await self._shared.test(KNOWN, account, place)
+        except (RedisError, OSError):
+            return not await self._own.test(KNOWN, account, place)
+
+    async def _hit(self, item: RateLimitItem, *of: str) -> bool:
         try:
             return await self._shared.hit(item, *of)
         except (RedisError, OSError) as error:
