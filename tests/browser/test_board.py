@@ -229,34 +229,6 @@ def test_the_board_lives_while_somebody_chooses(desk: Desk) -> None:
     assert page.evaluate("window.stayed")
 
 
-THE_MAP = """Object.defineProperty(window, "L", {
-  get() { return this.leaflet; },
-  set(value) { this.leaflet = value; value.Map.addInitHook(function () { window.theMap = this; }); },
-});"""
-BEYOND = """([west, south, east, north]) => {
-  theMap.setZoom(0, { animate: false });
-  theMap.panBy([-9999, -9999], { animate: false });
-  const seen = theMap.getBounds(), box = L.latLngBounds([south, west], [north, east]);
-  theMap.eachLayer((layer) => layer.getLatLng && box.extend(layer.getLatLng()));
-  return [box.pad(0.01).contains(seen), seen.toBBoxString()];
-}"""
-
-
-def test_the_map_shows_its_region_only(desk: Desk) -> None:
-    """However far out and away somebody goes, nothing beyond what there is to draw, but for who is there."""
-    page = desk.page
-    page.add_init_script(THE_MAP)
-    desk.open("/board")
-    expect(page.locator(".pin").first).to_be_visible()
-    bounds = [float(degrees) for degrees in (page.locator("#map").get_attribute("data-map-bounds") or "").split(",")]
-    for width in (WIDE["width"], 400):
-        page.set_viewport_size({"width": width, "height": WIDE["height"]})
-        page.wait_for_function("theMap.getSize().x === theMap.getContainer().clientWidth")
-        within, seen = page.evaluate(BEYOND, bounds)
-        assert within, (seen, bounds)
-    assert desk.complaints == []
-
-
 def test_a33_no_name_runs_on_the_board(desk: Desk) -> None:
     """Markup in every name, in rows, live rows, options, pins and tooltips: shown as it was typed, no policy broken."""
     page = desk.page

@@ -29,29 +29,17 @@ export async function drawMap(place) {
   L.control.attribution({ prefix: LEAFLET }).addTo(map);
   map.setMaxZoom(told.mapMaxZoom ? Number(told.mapMaxZoom) + 2 : 19);
   drawTiles(map, told);
-  const region = regionOf(told);
-  if (region) map.fitBounds(region);
-  else map.setView([20, 0], 2);
-  keepWithin(map, region);
-  new ResizeObserver(() => {
-    map.invalidateSize();
-    keepWithin(map, map.options.maxBounds);
-  }).observe(place);
+  const bounds = told.mapBounds?.split(",").map(Number);
+  if (bounds) {
+    map.fitBounds([
+      [bounds[1], bounds[0]],
+      [bounds[3], bounds[2]],
+    ]);
+  } else {
+    map.setView([20, 0], 2);
+  }
+  new ResizeObserver(() => map.invalidateSize()).observe(place);
   return map;
-}
-
-/** What there is to draw; undefined when it is the world. @param {DOMStringMap} told @returns {any} */
-function regionOf(told) {
-  if (!told.mapBounds) return undefined;
-  const [west, south, east, north] = told.mapBounds.split(",").map(Number);
-  return library().latLngBounds([south, west], [north, east]);
-}
-
-/** Show nothing from beyond a box: it would be an empty slab. @param {any} map @param {any} box */
-function keepWithin(map, box) {
-  if (!box) return;
-  map.setMinZoom(Math.min(map.getBoundsZoom(box, true), map.getMaxZoom()));
-  map.setMaxBounds(box);
 }
 
 /** What the classic scripts leave behind. @returns {any} */
@@ -93,14 +81,6 @@ export function boardOn(map, addressOf) {
     face.textContent = [...(place.name ?? "")][0] ?? "";
   }
 
-  /** Whoever is beyond the region can be looked at, too. */
-  function widen() {
-    const box = regionOf(map.getContainer().dataset);
-    for (const { place } of technicians.values()) box?.extend([place.lat, place.lon]);
-    for (const door of doors) box?.extend([door.lat, door.lon]);
-    if (box && !box.equals(map.options.maxBounds)) keepWithin(map, box);
-  }
-
   function frame() {
     const chosen = doors.find((door) => door.chosen);
     const points = [...technicians.values()].map(({ place }) => [place.lat, place.lon]);
@@ -125,7 +105,6 @@ export function boardOn(map, addressOf) {
         technicians.set(place.id, { marker: drawn, place, heardAt: performance.now() });
         dress(drawn, place);
       }
-      widen();
       if (!placed) frame();
       placed = true;
     },
@@ -144,7 +123,6 @@ export function boardOn(map, addressOf) {
           })
           .addTo(pins);
       }
-      widen();
       if (!placed) frame();
     },
     /** Positions that nobody confirms grow old here too. */
