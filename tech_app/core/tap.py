@@ -40,7 +40,7 @@ class Tap:
     minutes: int | None = None
 
     def to_json(self) -> str:
-        """An object without the number it gets in the outbox. Half a character, which some keyboards leave, becomes ?."""
+        """An object without the number it gets in the outbox. Half a character, as keyboards leave it, becomes ?."""
         said = {"time": round(self.time_s, 2), "kind": self.kind.value}
         more = {name: getattr(self, name) for name in ("job", "reason", "text", "minutes")}
         said |= {name: value for name, value in more.items() if value is not None}
