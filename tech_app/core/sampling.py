@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from tech_app.core.fix import Fix
 from tech_app.core.geo import course_deg, distance_m, turn_deg
+from tech_app.core.gps.base import Request
 
 LOW_BATTERY_PCT = 20.0
 # A worse fix raises no event at the service and is shown to nobody.
@@ -40,13 +41,6 @@ class Profile(StrEnum):
     still = "still"
     driving = "driving"
     near = "near"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to ask the GPS for: a fix every `interval_s`."""
-
-    interval_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tech_app.core.clock import PhoneClock
 from tech_app.core.fix import Fix
+from tech_app.core.gps.gpsd import GpsdSource
 from tech_app.core.http_line import HttpLine
 from tech_app.core.line import Unpaired
 from tech_app.core.outbox import Outbox
 from tech_app.core.tap import Tap, TapKind
+from tech_app.core.tracking import Duty, Tracking
 from tech_app.core.uplink import Send, Uplink, Way
 from tech_app.core.websocket_line import WebSocketLine
 from tests.support.firm import HOME, METRE, Firm
 from tests.support.phone_clock import SetPhoneClock
+from tests.support.gps_receiver import receiver
 from tests.support.rows import events
-from tests.support.server import Server, serving
-from tracking_server.embedded import Installation
+from tests.support.server import Server, page_stream
 from tracking_server.store.engine import transaction
 
 BACKLOG = 10_000
-
-
-@pytest.fixture
-def server(servers: Installation, database: str) -> Iterator[Server]:
-    with serving(servers, database) as server:
-        yield server
 
 
 def an_uplink(server: Server, key: str, queue: Outbox, clock: PhoneClock | SetPhoneClock) -> Uplink:
@@ -120,4 +116,35 @@ async def test_a_service_that_was_away_gets_everything(
     assert batch is not None
     with pytest.raises(Unpaired):
         await HttpLine(server.url, f"{firm.organisation_id}.wrong", None).exchange(batch)
+    queue.close()
+
+
+async def test_a_receivers_sentences_reach_the_customers_page(
+    server: Server, client: httpx.AsyncClient, firm: Firm, tmp_path: Path
+) -> None:
+    """NMEA -> gpsd -> the phone's core -> the service -> the page: where the van is, and that it is arriving."""
+    clock = PhoneClock()
+    phone = await firm.phone()
+    job_id = await firm.job(phone.device.technician_id)
+    entered = await client.get(f"/t/{await firm.link(job_id)}")
+    queue = Outbox(tmp_path / "outbox.db", clock)
+    uplink = an_uplink(server, phone.key, queue, clock)
+    with receiver() as real:
+        if real is None:
+            pytest.skip("gpsd is not installed")
+        tracking = Tracking(GpsdSource(clock, port=real.port), queue, uplink, lambda: 83.0)
+        queue.append_tap(Tap(clock.now(), TapKind.shift_start))
+        queue.append_tap(Tap(clock.now(), TapKind.en_route, str(job_id)))
+        tracking.change(Duty(tracked=True, goal=(HOME[1], HOME[0])))
+        south = HOME[1] - 250 * METRE
+        running = [real.drive_north(south, HOME[0], 200), tracking.run(), uplink.run()]
+        tasks = [asyncio.create_task(one) for one in running]
+        async with page_stream(client, entered.headers["location"].removeprefix("/j/")) as page:
+            await page.until_position(30)
+            await page.until("arriving now", 60)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    lats = [position["lat"] for position in page.positions]
+    assert south - 30 * METRE < lats[0] <= lats[-1] < HOME[1]
     queue.close()

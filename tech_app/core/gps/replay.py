@@ -1,4 +1,4 @@
-"""Recorded drives, read from files: CSV of trips, GPX 1.0 and 1.1, NMEA 0183.
+"""Recorded drives, read from files and driven again: CSV of trips, GPX 1.0 and 1.1, NMEA 0183.
 
 A line that cannot be read raises a ValueError that names the file and the line, and says what to do. Of several fixes
 of one moment the first is taken.
@@ -6,14 +6,19 @@ of one moment the first is taken.
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from xml.parsers import expat
+
+from tech_app.core.clock import Clock
+from tech_app.core.fix import Fix
+from tech_app.core.gps.base import Request
 
 CSV_COLUMNS = ("trip_id", "start_epoch", "interval_s", "arrive_idx", "polyline_lonlat")
 ARRIVED_WITHIN_M = 60.0  # a recording that says no arrival: from here on all fixes are this near to the last one
@@ -42,6 +47,43 @@ class Drive:
     name: str
     fixes: tuple[RecordedFix, ...]
     arrive_idx: int
+
+
+class ReplaySource:
+    """A recorded drive as a source: it begins when it is first asked for, and ends with its last fix."""
+
+    def __init__(self, drive: Drive, clock: Clock) -> None:
+        self.trouble: str | None = None
+        self._drive = drive
+        self._clock = clock
+        self._request: Request | None = None
+        self._asked = asyncio.Event()
+
+    def ask(self, request: Request | None) -> None:
+        """While nobody asks, the drive goes on unseen."""
+        self._request = request
+        if request is not None:
+            self._asked.set()
+
+    async def fixes(self) -> AsyncIterator[Fix]:
+        await self._asked.wait()
+        begun_s = self._clock.since_boot() - self._drive.fixes[0].time_s
+        last_s = -math.inf
+        for recorded in self._drive.fixes:
+            if recorded.time_s + begun_s > self._clock.since_boot():
+                await self._clock.sleep(recorded.time_s + begun_s - self._clock.since_boot())
+            if self._request is None or recorded.time_s - last_s < self._request.interval_s:
+                continue
+            last_s = recorded.time_s
+            yield Fix(
+                self._clock.now(),
+                recorded.lat,
+                recorded.lon,
+                speed_mps=recorded.speed_mps,
+                course_deg=recorded.course_deg,
+                altitude_m=recorded.altitude_m,
+            )
+        self.trouble = "the recording is over"
 
 
 def read_drives(path: Path) -> Iterator[Drive]:
