@@ -62,6 +62,7 @@ CREATE TABLE IF NOT EXISTS file (
   made_s REAL NOT NULL,
   sent INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS dead_tap (n INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, verdict TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tally (
   one INTEGER PRIMARY KEY CHECK (one = 1), fixes INTEGER NOT NULL, thinned INTEGER NOT NULL
@@ -166,10 +167,22 @@ class Outbox:
                 self._thin(fixes)
         return seq
 
-    def append_tap(self, tap: Tap) -> int:
-        """Keep a tap; returns its number. It is on the disk then."""
+    def append_tap(self, tap: Tap, memory: Mapping[str, str] | None = None) -> int:
+        """Keep a tap, and with it what the app remembers from then on; returns its number. Both are on the disk then,
+        or neither."""
         with self._writing("FULL"):
+            self._remember(memory or {})
             return self._insert("tap", tap.to_json())
+
+    def remember(self, memory: Mapping[str, str]) -> None:
+        """Keep values under their names, for both processes."""
+        with self._writing("FULL"):
+            self._remember(memory)
+
+    def recall(self, name: str) -> str | None:
+        """What was remembered last under a name."""
+        row = self._db.execute("SELECT value FROM memory WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
 
     def add_file(self, file: QueuedFile) -> None:
         """Queue a file that lies at `file.path` already. The same id again changes nothing."""
@@ -249,6 +262,10 @@ class Outbox:
 
     # ---- what is shown ----
 
+    def version(self) -> int:
+        """Another number whenever the other process wrote something: cheap to ask."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
     def facts(self) -> Facts:
         """What waits."""
         row = self._db.execute(
@@ -307,6 +324,9 @@ class Outbox:
         ((seq,),) = self._db.execute("UPDATE stream SET last_seq = last_seq + 1 WHERE n = ? RETURNING last_seq", (n,))
         self._db.execute("INSERT INTO item VALUES (?, ?, ?, ?)", (n, seq, lane, f'{{"seq":{seq},{body[1:]}'))
         return int(seq)
+
+    def _remember(self, memory: Mapping[str, str]) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO memory VALUES (?, ?)", list(memory.items()))
 
     def _rows(self, which: str, n: int, most: int) -> list[Row]:
         rows = self._db.execute(f"SELECT seq, body FROM item WHERE n = ? AND {which}", (n, most))  # noqa: S608 - ours
