@@ -68,20 +68,25 @@ async def test_a_long_backlog_is_drained(server: Server, engine: AsyncEngine, fi
 
 
 async def test_visits_are_told_with_their_true_times(server: Server, firm: Firm, now_s: float, tmp_path: Path) -> None:
-    """Phones two years off, put right before they send: on the way and arrived when it really was."""
+    """Phones two years off that have spoken before, and are put right on the way: arrived when it really was."""
     for wrong_s in (0.0, 63_072_000.0, -63_072_000.0):
         phone = await firm.phone()
         job_id = await firm.job(phone.device.technician_id)
-        clock = SetPhoneClock(now_s - 600 + wrong_s)
+        clock = SetPhoneClock(now_s + wrong_s)
         queue = Outbox(tmp_path / f"{wrong_s}.db", clock)
+        uplink = an_uplink(server, phone.key, queue, clock)
+        queue.append_tap(Tap(clock.now(), TapKind.break_end))
+        await drain(uplink, queue)
+        clock.set_forward(-600 - (clock.now() - now_s - wrong_s))
         queue.append_tap(Tap(clock.now(), TapKind.shift_start))
         queue.append_tap(Tap(clock.now() + 1, TapKind.en_route, str(job_id)))
         for n in range(60):
             clock.pass_time(10)
             away_m = max(0, 3000 - 100 * n)
             queue.append_fix(Fix(clock.now(), HOME[1] + away_m * METRE, HOME[0], 8.0))
-        clock.set_forward(-wrong_s)
-        await drain(an_uplink(server, phone.key, queue, clock), queue)
+            if n == 25:
+                clock.set_forward(-wrong_s)
+        await drain(uplink, queue)
         times = {event.kind: event.at.timestamp() - now_s for event in await events(firm, job_id)}
         assert times["en_route"] == pytest.approx(-599, abs=3)
         assert times["arrived"] == pytest.approx(-294, abs=10)

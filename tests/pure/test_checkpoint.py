@@ -49,6 +49,18 @@ def test_a_stream_may_begin_at_zero() -> None:
     assert receive(Checkpoint(), PHONE, 5, [0, 1], 0.0)[1] == stretch(0, 1, stored=False)
 
 
+def test_a_clock_that_was_put_back_ends_no_phones_events() -> None:
+    """A stream of a day to come, then one of today: judged. Two of days to come: the larger one is the newer."""
+    today, tomorrow_week = 20_000 << 20, 20_008 << 20
+    now_s = 20_000 * 86_400.0 + 43_200
+    ahead, _ = receive(Checkpoint(), PHONE, tomorrow_week, [1, 2], now_s)
+    right, opened = receive(ahead, PHONE, today, [1, 2], now_s)
+    assert opened == stretch(1, 2, stored=False, stream=today)
+    assert receive(right, PHONE, today - 1, [3], now_s)[1] is None
+    assert receive(right, PHONE, tomorrow_week, [1, 2], now_s)[1] is not None
+    assert receive(ahead, PHONE, tomorrow_week - 1, [3], now_s)[1] is None
+
+
 def test_what_follows_a_gap_waits_for_it_and_is_then_read_back() -> None:
     """Newest first: judged when the oldest has come, all of it in order."""
     checkpoint, opened = receive(Checkpoint(), PHONE, 5, [4, 5, 6], 100.0)

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from tracking_server.domain.fix import Fix
+from tracking_server.domain.fix import DAY_S, Fix, stream_day_s
 from tracking_server.domain.geofence import Presence
 
 GAP_WAIT_S = 60.0
@@ -125,11 +125,12 @@ def receive(
 ) -> tuple[Checkpoint, Stretch | None]:
     """Note what a phone sent, and say how far the order lane may go.
 
-    An older stream than the phone's newest is a backlog that nobody waits for: kept, without events.
+    An older stream than the phone's newest is a backlog that nobody waits for: kept, without events. Newest is the
+    larger one, unless that was begun on a day which has not come: then the phone's clock was put right meanwhile.
     """
     batch = merge((), numbers)
     progress = checkpoint.progress.get(device_id)
-    if progress is None or stream > progress.stream:
+    if progress is None or stream > progress.stream or _is_to_come(progress.stream, now_s) > _is_to_come(stream, now_s):
         progress = Progress(stream)
     elif stream < progress.stream:
         return checkpoint, None
@@ -139,6 +140,10 @@ def receive(
     others = {id_: item for id_, item in checkpoint.progress.items() if id_ != device_id}
     latest = dict([*others.items(), (device_id, progress)][-MOST_PHONES:])
     return replace(checkpoint, progress=latest), stretch
+
+
+def _is_to_come(stream: int, now_s: float) -> bool:
+    return stream_day_s(stream) > now_s + DAY_S
 
 
 def give_up_gaps(checkpoint: Checkpoint, now_s: float) -> tuple[Checkpoint, list[Stretch]]:
