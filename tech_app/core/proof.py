@@ -79,7 +79,10 @@ def keep(outbox: Outbox, folder: Path, job: str, kind: Proof, data: bytes, now_s
 
 
 def clear(outbox: Outbox, folder: Path) -> int:
-    """Delete the pictures that nothing refers to: left by a phone that died between two steps. Returns how many."""
+    """Delete the pictures that nothing refers to: left by a phone that died between two steps. Returns how many.
+
+    For the start of the process that takes the photos, before it takes one.
+    """
     wanted = {file.path for file in outbox.pending_files()}
     orphans = [path for path in folder.iterdir() if path.suffix in (".jpg", ".png") and path not in wanted]
     for path in orphans:
