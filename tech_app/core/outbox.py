@@ -140,6 +140,23 @@ class QueuedFile:
     sent: int = 0
 
 
+def open_outbox(path: Path, clock: Clock) -> tuple[Outbox, Path | None]:
+    """The queue, and where a file lies that was found broken in its place: kept for whoever can mend it.
+
+    A phone that cannot begin its day for a broken file would lose more than what was in it.
+    """
+    try:
+        return Outbox(path, clock), None
+    except sqlite3.OperationalError:
+        raise  # locked, or no room: the file is well
+    except sqlite3.DatabaseError:
+        broken = path.with_name(f"{path.name}.broken-{clock.now():.0f}")
+        for end in ("", "-wal", "-shm"):
+            if (part := path.with_name(path.name + end)).exists():
+                part.replace(broken.with_name(broken.name + end))
+        return Outbox(path, clock), broken
+
+
 class Outbox:
     """One connection to the queue. Every method is one transaction."""
 

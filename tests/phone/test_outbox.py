@@ -278,6 +278,18 @@ def append_many(queue: Outbox, fixes: int, time_s: float) -> None:
         queue.append_fix(a_fix(time_s + n))
 
 
+@pytest.mark.parametrize("garbage", [b"no database at all" * 100, b""])
+def test_a_broken_file_is_put_aside(tmp_path: Path, clock: SetPhoneClock, garbage: bytes) -> None:
+    """The day begins all the same, and the broken file is kept; an empty one is simply new."""
+    path = tmp_path / "outbox.db"
+    path.write_bytes(garbage)
+    queue, broken = outbox.open_outbox(path, clock)
+    queue.append_fix(a_fix(clock.now()))
+    assert queue.facts().fixes == 1
+    assert (None if broken is None else broken.read_bytes()) == (garbage or None)
+    queue.close()
+
+
 def test_what_is_no_number_is_never_written(queue: Outbox, clock: SetPhoneClock) -> None:
     """A receiver's NaN in a measurement is left out; a body with one would be refused as a whole."""
     queue.append_fix(Fix(clock.now(), 41.0, -8.0, accuracy_m=float("nan"), speed_mps=float("inf")))
