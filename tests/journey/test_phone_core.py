@@ -22,8 +22,8 @@ from tech_app.core.tracking import Duty, Tracking
 from tech_app.core.uplink import Send, Uplink, Way
 from tech_app.core.websocket_line import WebSocketLine
 from tests.support.firm import HOME, METRE, Firm
-from tests.support.phone_clock import SetPhoneClock
 from tests.support.gps_receiver import receiver
+from tests.support.phone_clock import SetPhoneClock
 from tests.support.rows import events
 from tests.support.server import Server, page_stream
 from tracking_server.store.engine import transaction

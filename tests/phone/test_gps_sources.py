@@ -23,8 +23,8 @@ from tech_app.core.gps.gpsd import GpsdSource, read_report
 from tech_app.core.gps.plyer import PlyerSource, read_told
 from tech_app.core.gps.replay import Drive, RecordedFix, ReplaySource
 from tech_app.core.gps.simulator import SimulatorSource
-from tests.support.phone_clock import NOON_S, SetPhoneClock
 from tests.support.gps_receiver import receiver
+from tests.support.phone_clock import NOON_S, SetPhoneClock
 
 
 async def take(source: Source, most: int) -> list[Fix]:
