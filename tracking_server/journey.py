@@ -112,12 +112,12 @@ async def _store(connection: AsyncConnection, turns: dict[UUID, Turn], care: Car
         await fix_store.insert_fixes(connection, [row for turn in turns.values() for row in turn.rows])
         return
     for turn in turns.values():
-        for row in turn.rows:
+        for row in [row for rows in turn.rows for row in rows.one_by_one()]:
             try:
                 async with connection.begin_nested():
                     await fix_store.insert_fixes(connection, [row])
             except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.InsufficientPrivilege) as error:
-                log.warning("fix_refused", device=str(row.device_id), seq=row.fix.seq, sqlstate=error.sqlstate)
+                log.warning("fix_refused", device=str(row.device_id), seq=row.fixes[0].seq, sqlstate=error.sqlstate)
                 turn.refuse(row)
 
 

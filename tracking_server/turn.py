@@ -15,9 +15,10 @@ from tracking_server.domain.fix import QUARANTINE_TABLE, Fix, Judgement, Verdict
 from tracking_server.domain.job import is_remembered
 from tracking_server.domain.shift import Shift, after_taps
 from tracking_server.store.devices import Device
-from tracking_server.store.fixes import FixRow, Rejected, TapReceipt
+from tracking_server.store.fixes import FixRows, Rejected, TapReceipt
 from tracking_server.store.memory import Technician
 
+NOT_IN_TABLE = QUARANTINE_TABLE | {Verdict.not_on_shift}
 OLDEST_TAP_S = 4 * 86_400.0  # a phone keeps three days; an older tap comes from a clock that nobody can correct
 
 
@@ -70,7 +71,7 @@ class Turn:
     checkpoint: Checkpoint
     shifts: list[Shift]
     taps: list[tuple[Device, Tap]] = field(default_factory=list)
-    rows: list[FixRow] = field(default_factory=list)
+    rows: list[FixRows] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     cleared: list[tuple[UUID, Fix]] = field(default_factory=list)
     lanes: list[Lane] = field(default_factory=list)
@@ -87,7 +88,7 @@ class Turn:
         answers |= receipt.verdicts
         self._take_taps(delivery, receipt)
         skew = delivery.skew_s
-        fixes = [replace(fix, time_s=fix.time_s + skew) for fix in delivery.fixes] if skew else list(delivery.fixes)
+        fixes = [fix._replace(time_s=fix.time_s + skew) for fix in delivery.fixes] if skew else list(delivery.fixes)
         suspect = self.checkpoint.suspect
         own_suspect = suspect.fix if suspect is not None and suspect.device_id == delivery.device.id else None
         judgement = judge(
@@ -114,13 +115,18 @@ class Turn:
 
     def _keep(self, delivery: Delivery, judgement: Judgement, fixes: list[Fix], skew: float) -> None:
         """Sort the fixes by where they are kept."""
-        device = delivery.device
-        for fix in fixes:
-            verdict = judgement.verdicts.get(fix.seq)
-            if verdict in QUARANTINE_TABLE:
-                self.rejected.append(reject(device.id, verdict, fix, delivery.received_s))
-            elif verdict is not Verdict.not_on_shift:
-                self.rows.append(FixRow(device.organisation_id, device.id, delivery.received_s, skew, fix, verdict))
+        device, verdicts = delivery.device, judgement.verdicts
+        kept = fixes
+        if verdicts:
+            self.rejected += [
+                reject(device.id, verdicts[fix.seq], fix, delivery.received_s)
+                for fix in fixes
+                if verdicts.get(fix.seq) in QUARANTINE_TABLE
+            ]
+            kept = [fix for fix in fixes if verdicts.get(fix.seq) not in NOT_IN_TABLE]
+        if kept:
+            given = [verdicts.get(fix.seq) for fix in kept] if verdicts else [None] * len(kept)
+            self.rows.append(FixRows(device.organisation_id, device.id, delivery.received_s, skew, kept, given))
         self.rejected += delivery.rejected
 
     def _follow(self, delivery: Delivery, judgement: Judgement) -> None:
@@ -143,15 +149,17 @@ class Turn:
             own = [fix for fix in trusted if stretch.first <= fix.seq <= stretch.last or fix is judgement.cleared]
             self.lanes.append(Lane(stretch, own))
 
-    def refuse(self, row: FixRow) -> None:
-        """The store would not have this row: it goes to quarantine, its phone is told, and nothing follows from it."""
-        self.rejected.append(reject(row.device_id, Verdict.refused, row.fix, row.received_s))
-        self.verdicts[row.device_id, row.fix.stream][row.fix.seq] = Verdict.refused.value
+    def refuse(self, rows: FixRows) -> None:
+        """The store would not have this one fix: it goes to quarantine, its phone is told, and nothing follows from
+        it."""
+        (refused,) = rows.fixes
+        self.rejected.append(reject(rows.device_id, Verdict.refused, refused, rows.received_s))
+        self.verdicts[rows.device_id, refused.stream][refused.seq] = Verdict.refused.value
         for lane in self.lanes:
-            lane.fixes = [fix for fix in lane.fixes if fix is not row.fix]
-        if self.checkpoint.position is row.fix:
+            lane.fixes = [fix for fix in lane.fixes if fix is not refused]
+        if self.checkpoint.position is refused:
             self.checkpoint = replace(self.checkpoint, position=self.technician.checkpoint.position)
-        if self.checkpoint.suspect is not None and self.checkpoint.suspect.fix is row.fix:
+        if self.checkpoint.suspect is not None and self.checkpoint.suspect.fix is refused:
             self.checkpoint = replace(self.checkpoint, suspect=None)
 
     def begun_or_changed_shifts(self) -> list[Shift]:
@@ -180,8 +188,10 @@ class Turn:
 
     def answer(self, delivery: Delivery) -> dict[int, str]:
         """The verdicts on what this delivery brought."""
-        own = set(delivery.numbers)
         verdicts = self.verdicts[delivery.device.id, delivery.stream]
+        if not verdicts:
+            return {}
+        own = set(delivery.numbers)
         return {seq: verdict for seq, verdict in verdicts.items() if seq in own}
 
     def after(self, assessment: Assessment | None) -> Technician:
@@ -195,5 +205,4 @@ class Turn:
 
 def reject(device_id: UUID, verdict: Verdict, fix: Fix, received_s: float) -> Rejected:
     """A fix for the quarantine, with all it said."""
-    said = {name: getattr(fix, name) for name in Fix.__slots__}
-    return Rejected(device_id, verdict, json.dumps(said).encode(), received_s, fix.stream, fix.seq)
+    return Rejected(device_id, verdict, json.dumps(fix._asdict()).encode(), received_s, fix.stream, fix.seq)

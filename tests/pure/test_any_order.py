@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.firm import HOME, Phone, drive_north_to_door, stream_of
+from tests.support.firm import HOME, Phone, drive_north_to_door, stream_of, trusted
 from tracking_server.domain import eta
 from tracking_server.domain.checkpoint import Checkpoint
 from tracking_server.domain.events import EventKind
@@ -38,7 +38,7 @@ def drive_through(batches: list[list[Fix]]) -> list[tuple[EventKind, float]]:
     for batch in batches:
         turn = Turn.of(technician, NOON + 1000)
         turn.take(phone.delivery(NOON + 1000, batch), TapReceipt())
-        stored |= {row.fix.seq: row.fix for row in turn.rows if row.verdict is None}
+        stored |= {fix.seq: fix for fix in trusted(turn)}
         lane: list[Fix] = []
         for part in turn.lanes:
             numbers = range(part.stretch.first, part.stretch.last + 1)

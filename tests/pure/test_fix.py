@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,12 +43,12 @@ def judged(
         (fix(1, time_s=NOON - 31 * 86_400), Verdict.too_old),
         (fix(1, time_s=NOON - 2 * 86_400), Verdict.stream_day),
         (fix(1, time_s=float("nan")), Verdict.future),
-        (replace(fix(1), lat=float("nan")), Verdict.bad_coordinates),
-        (replace(fix(1), lat=float("inf")), Verdict.bad_coordinates),
-        (replace(fix(1), lat=90.0001), Verdict.bad_coordinates),
-        (replace(fix(1), lon=-180.0), None),
-        (replace(fix(1), lon=181.0), Verdict.bad_coordinates),
-        (replace(fix(1), lon=0.0, lat=0.0), Verdict.bad_coordinates),
+        (fix(1)._replace(lat=float("nan")), Verdict.bad_coordinates),
+        (fix(1)._replace(lat=float("inf")), Verdict.bad_coordinates),
+        (fix(1)._replace(lat=90.0001), Verdict.bad_coordinates),
+        (fix(1)._replace(lon=-180.0), None),
+        (fix(1)._replace(lon=181.0), Verdict.bad_coordinates),
+        (fix(1)._replace(lon=0.0, lat=0.0), Verdict.bad_coordinates),
         (fix(1, time_s=NOON - 3601), Verdict.not_on_shift),
     ],
 )

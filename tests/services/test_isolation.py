@@ -19,7 +19,7 @@ from tracking_server.journey import Journey
 from tracking_server.store import fixes as fix_store
 from tracking_server.store.checks import faults
 from tracking_server.store.engine import create_engine, set_organisation, transaction
-from tracking_server.store.fixes import FixRow
+from tracking_server.store.fixes import FixRows
 
 EXEMPT = {"alembic_version", "spatial_ref_sys"}  # and procrastinate's own tables
 
@@ -111,7 +111,7 @@ async def test_the_database_refuses_a_fix_of_a_wrong_organisation(firm: Firm, en
     """Even the INSERT-only role cannot write a row whose organisation is not its device's."""
     other = await Firm.create(engine, firm.now_s, "Another firm")
     phone = await firm.phone()
-    row = FixRow(other.organisation_id, phone.device.id, firm.now_s, 0.0, phone.fix(firm.now_s), None)
+    row = FixRows(other.organisation_id, phone.device.id, firm.now_s, 0.0, [phone.fix(firm.now_s)], [None])
     async with engine.connect() as connection:
         await set_organisation(connection, other.organisation_id)
         with pytest.raises(Exception, match="row-level security"):

@@ -109,7 +109,7 @@ async def test_a_clock_two_years_wrong_costs_nothing(
     clock.now_s = drive[-1].time_s + 1
     delivery = phone.delivery(
         clock.now_s,
-        [replace(fix, time_s=fix.time_s + wrong_by_s) for fix in drive],
+        [fix._replace(time_s=fix.time_s + wrong_by_s) for fix in drive],
         [replace(start, time_s=start.time_s + wrong_by_s)],
         sent_s=clock.now_s + wrong_by_s,
     )
@@ -134,8 +134,8 @@ async def test_what_cannot_be_kept_as_a_fix_is_kept_in_quarantine_once(
     good = phone.fix(firm.now_s + 10)
     future = phone.fix(clock.now_s + 121)
     old = phone.fix(firm.now_s - 31 * 86_400)
-    nowhere = replace(phone.fix(firm.now_s + 11), lon=0.0, lat=0.0)
-    beyond = replace(phone.fix(firm.now_s + 12), lat=90.0001)
+    nowhere = phone.fix(firm.now_s + 11)._replace(lon=0.0, lat=0.0)
+    beyond = phone.fix(firm.now_s + 12)._replace(lat=90.0001)
     before_shift = phone.fix(firm.now_s - 5)
     delivery = phone.delivery(clock.now_s, [good, future, old, nowhere, beyond, before_shift], [start])
     for _ in range(2):

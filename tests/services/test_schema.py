@@ -14,7 +14,7 @@ from tests.support.rows import count
 from tracking_server.embedded import Installation
 from tracking_server.store import fixes as fix_store
 from tracking_server.store.engine import begin, transaction
-from tracking_server.store.fixes import FixRow
+from tracking_server.store.fixes import FixRows
 from tracking_server.store.maintain import maintain
 from tracking_server.store.migrate import migrate, newest_revision
 from tracking_server.store.partitions import partition_name, partition_names
@@ -62,12 +62,12 @@ async def test_fixes_past_their_retention_are_deleted(firm: Firm, servers: Insta
     """Thirty days by default, or what the organisation says."""
     phone = await firm.phone()
     async with begin(firm.engine) as connection:
-        rows = [FixRow(firm.organisation_id, phone.device.id, firm.now_s, 0.0, phone.fix(firm.now_s), None)]
+        rows = [FixRows(firm.organisation_id, phone.device.id, firm.now_s, 0.0, [phone.fix(firm.now_s)], [None])]
         await fix_store.insert_fixes(connection, rows)
     other = await Firm.create(firm.engine, firm.now_s, "Another firm")
     theirs = await other.phone()
     async with begin(firm.engine) as connection:
-        rows = [FixRow(other.organisation_id, theirs.device.id, firm.now_s, 0.0, theirs.fix(firm.now_s), None)]
+        rows = [FixRows(other.organisation_id, theirs.device.id, firm.now_s, 0.0, [theirs.fix(firm.now_s)], [None])]
         await fix_store.insert_fixes(connection, rows)
     async with transaction(firm.engine, other.organisation_id) as connection:
         await connection.execute(sa.text("UPDATE organisation SET settings = '{\"fix_retention_days\": 5}'"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from tracking_server.store.devices import Device
 from tracking_server.store.engine import transaction
 from tracking_server.store.jobs import read_contacts
 from tracking_server.store.schema import organisation
-from tracking_server.turn import Delivery
+from tracking_server.turn import Delivery, Turn
 
 HOME = (-8.6109, 41.1496)  # a door in Porto
 METRE = 1 / 111_320  # degrees of latitude
@@ -165,3 +165,9 @@ def drive_north_to_door(phone: Phone, start_s: float, from_m: float = 1500.0, sp
 def batches(fixes: Sequence[Fix], size: int) -> Iterable[Sequence[Fix]]:
     """In pieces of `size`."""
     return (fixes[i : i + size] for i in range(0, len(fixes), size))
+
+
+def trusted(turn: Turn) -> Iterator[Fix]:
+    """The fixes that a turn stores without a verdict."""
+    for rows in turn.rows:
+        yield from (fix for fix, verdict in zip(rows.fixes, rows.verdicts, strict=True) if verdict is None)

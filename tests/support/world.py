@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from tests.support.firm import HOME, Phone, stream_of
+from tests.support.firm import HOME, Phone, stream_of, trusted
 from tracking_server.domain import eta
 from tracking_server.domain.assess import Assessment, pass_time
 from tracking_server.domain.assignment import assign
@@ -87,7 +87,7 @@ class World:
         turn = Turn.of(self._as_stored(technician_id), self.now_s)
         delivery = self.phones[technician_id].delivery(self.now_s, fixes, taps)
         turn.take(delivery, TapReceipt(frozenset(tap.seq for tap in taps)))
-        self.stored |= {(technician_id, row.fix.seq): row.fix for row in turn.rows if row.verdict is None}
+        self.stored |= {(technician_id, fix.seq): fix for fix in trusted(turn)}
         lane = [
             fix for part in turn.lanes for fix in self._stretch(technician_id, part.stretch.first, part.stretch.last)
         ]

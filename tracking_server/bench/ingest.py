@@ -27,7 +27,7 @@ from tracking_server.replay.processes import processes
 from tracking_server.replay.uplink import Lane
 from tracking_server.store import devices, people
 from tracking_server.store.engine import begin, create_engine, set_organisation, transaction
-from tracking_server.store.fixes import FixRow, insert_fixes
+from tracking_server.store.fixes import FixRows, insert_fixes
 from tracking_server.store.migrate import migrate
 
 DATABASE = "doorstep_bench"
@@ -172,11 +172,9 @@ async def _limit_round(engine: AsyncEngine, van: Van, now_s: float) -> float:
     while time.perf_counter() - started < ROUND_S:
         async with begin(engine) as connection:
             await set_organisation(connection, van.organisation_id)
-            batch = [
-                FixRow(van.organisation_id, van.device_id, now_s, 0.0, fix, None)
-                for fix in _fixes(van, LIMIT_ROWS, now_s)
-            ]
-            rows += await insert_fixes(connection, batch)
+            fixes = list(_fixes(van, LIMIT_ROWS, now_s))
+            batch = FixRows(van.organisation_id, van.device_id, now_s, 0.0, fixes, [None] * LIMIT_ROWS)
+            rows += await insert_fixes(connection, [batch])
     return rows / (time.perf_counter() - started)
 
 

@@ -7,7 +7,7 @@ phone's numbers. Fixes newer than a gap wait for the backlog, at most `GAP_WAIT_
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -174,7 +174,14 @@ def _open(
 
 def merge(ranges: Ranges, numbers: Iterable[int]) -> Ranges:
     """Inclusive ranges, sorted and joined, with `numbers` added."""
-    return union(ranges, tuple((n, n) for n in numbers))
+    runs: list[tuple[int, int]] = []
+    ordered = sorted(numbers)
+    begin = 0
+    for i in range(1, len(ordered) + 1):
+        if i == len(ordered) or ordered[i] > ordered[i - 1] + 1:
+            runs.append((ordered[begin], ordered[i - 1]))
+            begin = i
+    return union(ranges, tuple(runs)) if ranges else tuple(runs)
 
 
 def union(a: Ranges, b: Ranges) -> Ranges:
@@ -196,7 +203,7 @@ def _bounded(ranges: Ranges) -> Ranges:
 
 
 def _fix_to_json(fix: Fix | None) -> list[Any] | None:
-    return None if fix is None else list(astuple(fix))
+    return None if fix is None else list(fix)
 
 
 def _suspect_from_json(value: list[Any] | None) -> Suspect | None:

@@ -24,6 +24,10 @@ ECCENTRICITY_SQUARED = FLATTENING * (2 - FLATTENING)
 # The earth's mean radius in metres (IUGG). The radii of curvature differ from it by less than 0.6 %.
 MEAN_RADIUS_M = 6_371_008.8
 
+# A degree of latitude at a pole, where it is longest (one of longitude has at most 111,320 m), and at the equator.
+LONGEST_DEGREE_M = 111_695.0
+SHORTEST_DEGREE_M = 110_574.0
+
 # Up to a straight line of this many metres through the earth, the mean radius alone gives the arc to 0.1 m.
 LOCAL_CHORD_M = 200_000.0
 

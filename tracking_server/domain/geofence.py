@@ -19,12 +19,16 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from tracking_server.domain.fix import Fix
 from tracking_server.domain.geo import (
+    LONGEST_DEGREE_M,
+    MEAN_RADIUS_M,
+    SHORTEST_DEGREE_M,
     XY,
     Plane,
     distances_to_path_m,
@@ -491,7 +495,7 @@ def _ordered(presence: Presence, fixes: Iterable[Fix], rules: Rules) -> list[Fix
     """The fixes that `observe` would not ignore, by time; of several at one time the first by number."""
     newest_s = -math.inf if presence.last is None else presence.last.time_s
     ordered: list[Fix] = []
-    for fix in sorted(fixes, key=lambda fix: (fix.time_s, fix.stream, fix.seq)):
+    for fix in sorted(fixes, key=attrgetter("time_s", "stream", "seq")):
         if fix.time_s > newest_s and _accurate(fix, rules):
             ordered.append(fix)
             newest_s = fix.time_s
@@ -503,10 +507,28 @@ def _clear_until(geofence: Geofence, ordered: Sequence[Fix], rules: Rules) -> Se
     n = len(ordered)
     if n < FEW_FIXES:
         return range(n)
-    xys = geofence.plane.to_xys([fix.lon for fix in ordered], [fix.lat for fix in ordered])
     door_m = math.hypot(*geofence.door)
     reach_m = max(door_m + rules.arriving_m, geofence.size_m + rules.accuracy_reach_m) + CLEAR_MARGIN_M
+    if _is_far(geofence, ordered, reach_m):
+        return [0, *[n] * (n - 1)]
+    xys = geofence.plane.to_xys([fix.lon for fix in ordered], [fix.lat for fix in ordered])
     clear = np.concatenate(([False], distances_to_path_m(xys) > reach_m))
     unclear_at = np.where(clear, n, np.arange(n))
     until: list[int] = np.minimum.accumulate(unclear_at[::-1])[::-1].tolist()
     return until
+
+
+def _is_far(geofence: Geofence, fixes: Sequence[Fix], reach_m: float) -> bool:
+    """Whether a box around the fixes is farther from the fence than `reach_m` and its own size: then no straight way
+    between any of them comes near. True of nearly every delivery, and found without looking at each fix's distance.
+    """
+    lons, lats = [fix.lon for fix in fixes], [fix.lat for fix in fixes]
+    west, east, south, north = min(lons), max(lons), min(lats), max(lats)
+    size_m = (east - west + north - south) * LONGEST_DEGREE_M
+    beside = max(west - geofence.lon, geofence.lon - east)
+    beyond = max(south - geofence.lat, geofence.lat - north)
+    away_m = max(beyond, 0.0) * SHORTEST_DEGREE_M
+    if 0.0 < beside < 90.0:  # how far the fence's meridian is from the box, on a sphere
+        nearest_pole = math.radians(max(abs(south), abs(north)))
+        away_m = max(away_m, MEAN_RADIUS_M * 0.99 * math.asin(math.cos(nearest_pole) * math.sin(math.radians(beside))))
+    return away_m > reach_m + size_m

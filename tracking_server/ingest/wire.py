@@ -169,22 +169,24 @@ def _delivery(
     rejected: list[Rejected],
 ) -> Delivery:
     """Each number once: the first one counts. A rejected one never hides a good one."""
-    by_seq: dict[int, Fix | Tap] = {}
+    good_taps: dict[int, Tap] = {}
+    good_fixes: dict[int, Fix] = {}
     for tap in taps:
         if _is_time(tap.time):
-            by_seq.setdefault(tap.seq, Tap(stream, tap.seq, tap.time, tap.kind, tap.job))
+            good_taps.setdefault(tap.seq, Tap(stream, tap.seq, tap.time, tap.kind, tap.job))
         else:
             rejected.append(_reject(device, stream, tap.seq, msgspec.to_builtins(tap), received_s))
     for fix in fixes:
-        by_seq.setdefault(fix.seq, _fix(stream, fix))
+        if fix.seq not in good_fixes and fix.seq not in good_taps:
+            good_fixes[fix.seq] = _fix(stream, fix)
     return Delivery(
         device,
         stream,
         sent_s if _is_time(sent_s) else None,
         received_s,
-        [item for item in by_seq.values() if isinstance(item, Fix)],
-        [item for item in by_seq.values() if isinstance(item, Tap)],
-        _once(item for item in rejected if item.seq is None or item.seq not in by_seq),
+        list(good_fixes.values()),
+        list(good_taps.values()),
+        _once(item for item in rejected if item.seq not in good_fixes and item.seq not in good_taps),
     )
 
 
@@ -207,28 +209,25 @@ def _fix(stream: int, fix: WireFix) -> Fix:
         fix.time,
         fix.lon,
         fix.lat,
-        _positive(fix.accuracy_m),
-        _not_negative(fix.speed_mps),
-        _not_negative(fix.course_deg),
-        _measured(fix.altitude_m),
-        _not_negative(fix.battery_pct),
+        None if fix.accuracy_m is None else _positive(fix.accuracy_m),
+        None if fix.speed_mps is None else _not_negative(fix.speed_mps),
+        None if fix.course_deg is None else _not_negative(fix.course_deg),
+        None if fix.altitude_m is None else _measured(fix.altitude_m),
+        None if fix.battery_pct is None else _not_negative(fix.battery_pct),
         fix.mock,
     )
 
 
-def _measured(value: float | None) -> float | None:
+def _measured(value: float) -> float | None:
     """What an instrument can have said; the rest (NaN, infinite, absurd) is unknown."""
-    return value if value is not None and abs(value) < MOST_MEASURED else None
+    return value if abs(value) < MOST_MEASURED else None
 
 
-def _positive(accuracy_m: float | None) -> float | None:
+def _positive(accuracy_m: float) -> float | None:
     """Zero and negative accuracies mean unknown; an absurd one means that the fix is worth nothing."""
-    if accuracy_m is None or not accuracy_m > 0:  # NaN is not above zero either
-        return None
-    return min(accuracy_m, MOST_MEASURED)
+    return min(accuracy_m, MOST_MEASURED) if accuracy_m > 0 else None  # NaN is not above zero either
 
 
-def _not_negative(value: float | None) -> float | None:
+def _not_negative(value: float) -> float | None:
     """Phones say -1 when they do not know."""
-    measured = _measured(value)
-    return None if measured is None or measured < 0 else measured
+    return value if 0 <= value < MOST_MEASURED else None

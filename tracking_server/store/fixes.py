@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -42,15 +43,20 @@ RETURNING 1
 
 
 @dataclass(frozen=True, slots=True)
-class FixRow:
-    """A fix on its way into the table."""
+class FixRows:
+    """Fixes of one delivery on their way into the table, each with its verdict: none for a trusted one."""
 
     organisation_id: UUID
     device_id: UUID
     received_s: float
     skew_s: float
-    fix: Fix
-    verdict: Verdict | None
+    fixes: Sequence[Fix]
+    verdicts: Sequence[Verdict | None]
+
+    def one_by_one(self) -> Iterator[FixRows]:
+        """The same, each fix alone."""
+        for fix, verdict in zip(self.fixes, self.verdicts, strict=True):
+            yield replace(self, fixes=(fix,), verdicts=(verdict,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,38 +77,64 @@ class Rejected:
         return hashlib.sha256(identity).digest()
 
 
-async def insert_fixes(connection: AsyncConnection, rows: Sequence[FixRow]) -> int:
+async def insert_fixes(connection: AsyncConnection, rows: Sequence[FixRows]) -> int:
     """Insert the fixes of all organisations in one statement; returns how many were new.
 
     Runs as the INSERT-only role, whose policy refuses a row whose organisation is not its device's.
     """
-    if not rows:
+    if not any(some.fixes for some in rows):
         return 0
     driver = await driver_connection(connection)
-    fixes = [row.fix for row in rows]
-    arrays = (
-        packing.uuids([row.organisation_id for row in rows]),
-        packing.uuids([row.device_id for row in rows]),
-        packing.int8s([fix.stream for fix in fixes]),
-        packing.int8s([fix.seq for fix in fixes]),
-        packing.times([fix.time_s for fix in fixes]),
-        packing.times([row.received_s for row in rows]),
-        packing.float8s([row.skew_s for row in rows]),
-        packing.points([(fix.lon, fix.lat) for fix in fixes]),
-        packing.float4s([fix.accuracy_m for fix in fixes]),
-        packing.float4s([fix.speed_mps for fix in fixes]),
-        packing.float4s([fix.course_deg for fix in fixes]),
-        packing.float4s([fix.altitude_m for fix in fixes]),
-        packing.float4s([fix.battery_pct for fix in fixes]),
-        packing.bools([fix.mock for fix in fixes]),
-        packing.texts([row.verdict for row in rows]),
-    )
     async with driver.cursor(binary=True) as cursor:
         await cursor.execute("SET LOCAL ROLE doorstep_ingest")
-        await cursor.execute(INSERT, arrays)
+        await cursor.execute(INSERT, _columns(rows))
         new = cursor.rowcount
         await cursor.execute("SET LOCAL ROLE NONE")
     return new
+
+
+def _columns(rows: Sequence[FixRows]) -> tuple[packing.Packed, ...]:
+    """What `INSERT` takes, in its order."""
+    counts = [len(some.fixes) for some in rows]
+    fixes = Columns(*zip(*chain.from_iterable(some.fixes for some in rows), strict=True))
+    return (
+        packing.uuids((some.organisation_id for some in rows), counts),
+        packing.uuids((some.device_id for some in rows), counts),
+        packing.int8s(fixes.stream),
+        packing.int8s(fixes.seq),
+        packing.times(fixes.time_s),
+        packing.times(_each(counts, (some.received_s for some in rows))),
+        packing.float8s(_each(counts, (some.skew_s for some in rows))),
+        packing.points(list(zip(fixes.lon, fixes.lat, strict=True))),
+        packing.float4s(fixes.accuracy_m),
+        packing.float4s(fixes.speed_mps),
+        packing.float4s(fixes.course_deg),
+        packing.float4s(fixes.altitude_m),
+        packing.float4s(fixes.battery_pct),
+        packing.bools(fixes.mock),
+        packing.texts(list(chain.from_iterable(some.verdicts for some in rows))),
+    )
+
+
+class Columns(NamedTuple):
+    """Fixes by column; the fields are those of `Fix`."""
+
+    stream: Sequence[int]
+    seq: Sequence[int]
+    time_s: Sequence[float]
+    lon: Sequence[float]
+    lat: Sequence[float]
+    accuracy_m: Sequence[float | None]
+    speed_mps: Sequence[float | None]
+    course_deg: Sequence[float | None]
+    altitude_m: Sequence[float | None]
+    battery_pct: Sequence[float | None]
+    mock: Sequence[bool]
+
+
+def _each(counts: Iterable[int], values: Iterable[float]) -> list[float]:
+    """Each value as often as its count says."""
+    return list(chain.from_iterable(map(repeat, values, counts)))
 
 
 async def read_stretch(connection: AsyncConnection, organisation_id: UUID, stretch: Stretch) -> list[Fix]:

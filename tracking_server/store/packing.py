@@ -8,25 +8,31 @@ bound, then per element int32 byte length and the bytes; length -1 is NULL).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
+from typing import ClassVar, TypeVar
 from uuid import UUID
 
+import numpy as np
 import psycopg
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
 
 POSTGRES_EPOCH_S = 946_684_800  # 2000-01-01
 _HEADER = struct.Struct(">iiIii")
-_NULL = struct.pack(">i", -1)
-_INT8 = struct.Struct(">iq")
-_FLOAT4 = struct.Struct(">if")
-_FLOAT8 = struct.Struct(">id")
-_BOOL = struct.Struct(">i?")
+_LENGTH = struct.Struct(">i")
+_NULL = _LENGTH.pack(-1)
 _UUID = struct.Struct(">i16s")
-_POINT = struct.Struct(">iBIIdd")
 _WKB_POINT_WITH_SRID = 0x20000001
 _WGS84 = 4326
+# Elements as they go over the wire.
+_BOOL = np.dtype([("length", ">i4"), ("value", "?")])
+_INT8 = np.dtype([("length", ">i4"), ("value", ">i8")])
+_FLOAT4 = np.dtype([("length", ">i4"), ("value", ">f4")])
+_FLOAT8 = np.dtype([("length", ">i4"), ("value", ">f8")])
+_POINT = np.dtype([("length", ">i4"), ("order", "u1"), ("type", ">u4"), ("srid", ">u4"), ("x", ">f8"), ("y", ">f8")])
+
+T = TypeVar("T")
 
 
 class Packed:
@@ -36,8 +42,8 @@ class Packed:
     element_oid: ClassVar[int]
     array_oid: ClassVar[int]
 
-    def __init__(self, count: int, elements: Iterable[bytes]) -> None:
-        self.data = _HEADER.pack(1, 1, self.element_oid, count, 1) + b"".join(elements)
+    def __init__(self, count: int, elements: bytes) -> None:
+        self.data = _HEADER.pack(1, 1, self.element_oid, count, 1) + elements
 
 
 class Bools(Packed):
@@ -87,44 +93,72 @@ for kind in Packed.__subclasses__():
 
 
 def int8s(values: Sequence[int]) -> Packed:
-    return Int8s(len(values), [_INT8.pack(8, v) for v in values])
+    return Int8s(len(values), _plain(_INT8, values))
 
 
 def float4s(values: Sequence[float | None]) -> Packed:
-    return Float4s(len(values), [_NULL if v is None else _FLOAT4.pack(4, v) for v in values])
+    return Float4s(len(values), _with_nulls(values, lambda known: _plain(_FLOAT4, known)))
 
 
-def float8s(values: Sequence[float | None]) -> Packed:
-    return Float8s(len(values), [_NULL if v is None else _FLOAT8.pack(8, v) for v in values])
+def float8s(values: Sequence[float]) -> Packed:
+    return Float8s(len(values), _plain(_FLOAT8, values))
 
 
 def bools(values: Sequence[bool]) -> Packed:
-    return Bools(len(values), [_BOOL.pack(1, v) for v in values])
+    return Bools(len(values), _plain(_BOOL, values))
 
 
-def uuids(values: Sequence[UUID | None]) -> Packed:
-    return Uuids(len(values), [_NULL if v is None else _UUID.pack(16, v.bytes) for v in values])
+def uuids(values: Iterable[UUID], times: Iterable[int] = repeat(1)) -> Packed:
+    """Each as many times as is said, once after the other."""
+    elements = b"".join([_UUID.pack(16, value.bytes) * n for value, n in zip(values, times, strict=False)])
+    return Uuids(len(elements) // _UUID.size, elements)
 
 
 def texts(values: Sequence[str | None]) -> Packed:
-    return Texts(len(values), [_NULL if v is None else _bytes(v.encode()) for v in values])
+    return Texts(len(values), b"".join([_NULL if value is None else _text(value.encode()) for value in values]))
 
 
 def times(values: Sequence[float | None]) -> Packed:
     """Epoch seconds as timestamptz, to the microsecond."""
-    return Times(
-        len(values),
-        [_NULL if v is None else _INT8.pack(8, round((v - POSTGRES_EPOCH_S) * 1_000_000)) for v in values],
-    )
+    return Times(len(values), _with_nulls(values, _times))
 
 
 def points(values: Sequence[tuple[float, float] | None]) -> Packed:
     """WGS 84 points as EWKB in a bytea array; cast with `::geometry` in the statement."""
-    return Byteas(
-        len(values),
-        [_NULL if v is None else _POINT.pack(25, 0, _WKB_POINT_WITH_SRID, _WGS84, v[0], v[1]) for v in values],
-    )
+    return Byteas(len(values), _with_nulls(values, _points))
 
 
-def _bytes(value: bytes) -> bytes:
-    return struct.pack(">i", len(value)) + value
+def _with_nulls(values: Sequence[T | None], pack: Callable[[Sequence[T]], bytes]) -> bytes:
+    """Elements of one size, packed together, with NULL in the place of None."""
+    known = [value for value in values if value is not None]
+    packed = pack(known) if known else b""
+    if len(known) == len(values):
+        return packed
+    if not known:
+        return _NULL * len(values)
+    size = len(packed) // len(known)
+    elements = (packed[i : i + size] for i in range(0, len(packed), size))
+    return b"".join([_NULL if value is None else next(elements) for value in values])
+
+
+def _plain(dtype: np.dtype[np.void], values: Sequence[float]) -> bytes:
+    elements = np.empty(len(values), dtype)
+    elements["length"] = dtype["value"].itemsize
+    elements["value"] = values
+    return elements.tobytes()
+
+
+def _times(values: Sequence[float]) -> bytes:
+    return _plain(_INT8, np.rint((np.asarray(values) - POSTGRES_EPOCH_S) * 1_000_000).astype(np.int64))
+
+
+def _points(places: Sequence[tuple[float, float]]) -> bytes:
+    elements = np.empty(len(places), _POINT)
+    elements["length"] = _POINT.itemsize - 4
+    elements["order"], elements["type"], elements["srid"] = 0, _WKB_POINT_WITH_SRID, _WGS84
+    elements["x"], elements["y"] = np.asarray(places).T
+    return elements.tobytes()
+
+
+def _text(value: bytes) -> bytes:
+    return _LENGTH.pack(len(value)) + value
