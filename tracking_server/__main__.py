@@ -191,13 +191,14 @@ def basemap(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="ingest")],
+    name: Annotated[str, typer.Argument(help="ingest or fanout")],
     as_json: Json = False,
 ) -> None:
     """Measure this machine against a baseline of the same run."""
+    from tracking_server.bench.fanout import bench_fanout
     from tracking_server.bench.ingest import bench_ingest
 
-    benches = {"ingest": bench_ingest}
+    benches = {"ingest": bench_ingest, "fanout": bench_fanout}
     if name not in benches:
         raise UserError(f"there is no bench {name!r}; there is: {', '.join(benches)}")
     result = benches[name](console)

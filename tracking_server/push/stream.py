@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tracking_server.clock import Clock
 from tracking_server.domain.page_state import Showing
-from tracking_server.push import render, wire
+from tracking_server.push import wire
 from tracking_server.push.access import Access, Visitor
 from tracking_server.push.reader import Reader
 from tracking_server.push.watched import Watched, WatchedJobs
@@ -67,26 +67,23 @@ class Stream:
         view = await self._jobs.view(self._watched)
         if view is None or not await self._still_opens(view.job.version):
             return False
-        now_s = self._clock.now()
-        page = render.page_of(view, self._visitor.link, now_s)
-        if page.showing is Showing.expired:
+        told = self._watched.telling.told(view, self._visitor, self._clock.now())
+        if told.showing is Showing.expired:
             return False
-        update_id = f"{view.job.version}.{view.technician_version}"
-        said = render.update(view, page, self._visitor, now_s)
-        if said != self._said:
-            self._said = said
-            await self._reader.write(wire.status(said, update_id))
-        if not page.position or view.position is None:
+        if told.said != self._said:
+            self._said = told.said
+            await self._reader.write(told.status)
+        if told.position is None:
             self._shown_s = None  # the page took it down: when it may be seen again, it is sent again
-        elif self._shown_s is None or abs(view.position.time_s - self._shown_s) > SAME_FIX_S:
-            self._shown_s = view.position.time_s
-            await self._reader.write(wire.position(view.position, now_s, update_id))
-        return page.showing is not Showing.cancelled
+        elif self._shown_s is None or abs(told.position_s - self._shown_s) > SAME_FIX_S:
+            self._shown_s = told.position_s
+            await self._reader.write(told.position)
+        return told.showing is not Showing.cancelled
 
     async def _still_opens(self, version: int) -> bool:
         """Look at the link again when its job changed: revoking a link counts its job's version up."""
         if version != self._version:
-            link = await self._access.open(self._visitor.token)
+            link = await self._watched.telling.link(self._visitor.token, version, self._access.open)
             if link is None:
                 return False
             self._visitor, self._version = replace(self._visitor, link=link), version

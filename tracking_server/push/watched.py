@@ -19,6 +19,7 @@ from tracking_server.clock import Clock
 from tracking_server.domain.job import State
 from tracking_server.domain.updates import JobChanged, Position, Update
 from tracking_server.live.bus import Bus
+from tracking_server.push.telling import Telling
 from tracking_server.store.engine import Unavailable, snapshot, watching
 from tracking_server.store.views import JobView, read_versions, read_view
 
@@ -40,6 +41,17 @@ class Watched:
     stale: bool = True
     wanted_version: int = 0
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    telling: Telling = field(default_factory=Telling)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the store may say something newer."""
+        return self.stale or (self.view is not None and self.view.job.version < self.wanted_version)
+
+    @property
+    def technician_id(self) -> UUID | None:
+        """Whose positions it is about, as far as is known."""
+        return None if self.view is None or self.view.technician is None else self.view.technician.id
 
     def wake(self) -> None:
         for viewer in self.viewers:
@@ -57,6 +69,7 @@ class WatchedJobs:
         self._clock = clock
         self._also = also
         self._jobs: dict[UUID, Watched] = {}
+        self._by_technician: dict[UUID, set[Watched]] = {}
 
     async def run(self) -> None:
         """Hear updates, for who `also` hears them too, and compare versions until cancelled."""
@@ -80,18 +93,34 @@ class WatchedJobs:
             watched.viewers.discard(viewer)
             if not watched.viewers:
                 self._jobs.pop(job_id, None)
+                self._forget_technician(watched)
 
     async def view(self, watched: Watched) -> JobView | None:
         """The job as it is now; one read of the store per job and version, however many viewers are told."""
-        async with watched.reading:
-            if watched.stale or (watched.view is not None and watched.view.job.version < watched.wanted_version):
-                watched.stale = False  # what makes it stale from here on is perhaps not in what is read
-                try:
-                    watched.view = await self.read(watched.organisation_id, watched.job_id)
-                except BaseException:
-                    watched.stale = True
-                    raise
+        if watched.is_behind or watched.reading.locked():  # who comes while it is read waits for what is read
+            async with watched.reading:
+                if watched.is_behind:
+                    await self._read_again(watched)
         return watched.view
+
+    async def _read_again(self, watched: Watched) -> None:
+        watched.stale = False  # what makes it stale from here on is perhaps not in what is read
+        try:
+            view = await self.read(watched.organisation_id, watched.job_id)
+        except BaseException:
+            watched.stale = True
+            raise
+        self._forget_technician(watched)
+        watched.view = view
+        if watched.viewers and watched.technician_id is not None:
+            self._by_technician.setdefault(watched.technician_id, set()).add(watched)
+
+    def _forget_technician(self, watched: Watched) -> None:
+        technician_id = watched.technician_id
+        if technician_id is not None and technician_id in self._by_technician:
+            self._by_technician[technician_id].discard(watched)
+            if not self._by_technician[technician_id]:
+                del self._by_technician[technician_id]
 
     async def read(self, organisation_id: UUID, job_id: UUID) -> JobView | None:
         """A job's view straight from the store."""
@@ -110,7 +139,10 @@ class WatchedJobs:
                 watched.wanted_version = update.version
                 watched.wake()
         else:
-            for watched in self._jobs.values():
+            concerned = set(self._by_technician.get(update.technician_id, ()))
+            if update.job_id is not None and update.job_id in self._jobs:
+                concerned.add(self._jobs[update.job_id])
+            for watched in concerned:
                 _move(watched, update)
 
     async def _compare_forever(self) -> None:

@@ -80,6 +80,10 @@ class Processes:
         """Which of them do not run any more."""
         return [name for name, process in self._running.items() if process.poll() is not None]
 
+    def pid(self, name: str) -> int:
+        """Of one that runs."""
+        return self._running[name].pid
+
     def log(self, name: str) -> Path:
         """Where it writes."""
         return self._folder / f"{self._owner}-{name}.log"
