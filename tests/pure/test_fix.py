@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracking_server.domain.fix import STREAM_DAY_SHIFT, Fix, Judgement, Verdict, judge, skew_s
+from tracking_server.domain.fix import JUMP_MPS, STREAM_DAY_SHIFT, Fix, Judgement, Verdict, is_jump, judge, skew_s
+from tracking_server.domain.geo import distance_m
 from tracking_server.domain.shift import Shift
 
 NOON = 20_000 * 86_400.0 + 43_200
@@ -109,3 +110,11 @@ def test_small_differences_of_clocks_are_the_networks() -> None:
     assert skew_s(NOON, NOON + 31) == 31
     assert skew_s(NOON + 1e7, NOON) == -1e7
     assert skew_s(None, NOON) == 0
+
+
+@given(st.floats(-180, 180), st.floats(-89.9, 89.9), st.floats(-0.1, 0.1), st.floats(-0.1, 0.1), st.floats(0, 600))
+def test_a_jump_is_what_its_distance_says(lon: float, lat: float, east: float, north: float, seconds: float) -> None:
+    """The bound that spares most fixes the trigonometry never lets a jump pass, and makes none."""
+    a = Fix(STREAM, 1, NOON, lon, lat)
+    b = Fix(STREAM, 2, NOON + seconds, lon + east, max(-90.0, min(90.0, lat + north)))
+    assert is_jump(a, b) == (distance_m(a.lon, a.lat, b.lon, b.lat) > JUMP_MPS * max(seconds, 1.0))

@@ -547,3 +547,24 @@ def test_sightings_come_in_an_order_that_makes_sense(legs: Legs, kind: str) -> N
     assert kinds.count("arriving") <= 1
     stays = [one for one in kinds if one != "arriving"]
     assert all(a != b for a, b in pairwise(stays))
+
+
+@given(
+    st.sampled_from([PORTO, (179.999, -16.5), (-70.0, 82.0), (10.0, -88.0)]),
+    st.lists(st.tuples(st.floats(-3, 3), st.floats(-3, 3)), min_size=12, max_size=30),
+    st.sampled_from([1e-3, 0.05, 1.0]),
+)
+def test_many_fixes_far_away_are_judged_as_one_by_one(
+    door: tuple[float, float], steps: list[tuple[float, float]], scale: float
+) -> None:
+    """What is skipped because it is far from the door changes nothing, near the poles and beyond 180 degrees too."""
+    fence = Geofence(*door)
+    fixes = [
+        Fix(0, n, 1000.0 + 30 * n, door[0] + x * scale, max(-90.0, min(90.0, door[1] + y * scale)), 5.0)
+        for n, (x, y) in enumerate(steps)
+    ]
+    presence, sightings = Presence(), []
+    for fix in fixes:
+        presence, more = observe(fence, presence, fix)
+        sightings += more
+    assert observe_many(fence, Presence(), fixes) == (presence, sightings)
