@@ -28,7 +28,10 @@ from tracking_server.clock import Clock, clock_from
 from tracking_server.dispatch.board.actions import Actions
 from tracking_server.dispatch.board.pages import MAP_FILES, BoardPages
 from tracking_server.ingest.devices import Devices
+from tracking_server.ingest.jobs import JobsEndpoint
+from tracking_server.ingest.phones import Phones
 from tracking_server.ingest.routes import RETRY_AFTER_S, FixesEndpoint, pairing_router
+from tracking_server.ingest.stream import PhoneStream
 from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
 from tracking_server.notify.callbacks import Callbacks
@@ -47,14 +50,25 @@ STREAM = re.compile(r"/(?:j/(?P<link_id>[^/]+)|t/(?P<token>[^/]+))/updates")
 class HotPaths:
     """Dispatches the paths that carry nearly all requests before FastAPI sees them."""
 
-    def __init__(self, fixes: ASGIApp, pages: CustomerPages, boards: BoardStreams, rest: ASGIApp) -> None:
+    def __init__(
+        self,
+        fixes: ASGIApp,
+        stream: ASGIApp,
+        phones: Phones,
+        pages: CustomerPages,
+        boards: BoardStreams,
+        rest: ASGIApp,
+    ) -> None:
         self._fixes = fixes
+        self._stream = stream
+        self._phones = phones
         self._pages = pages
         self._boards = boards
         self._rest = rest
 
     def stop(self) -> None:
         """End what would never end by itself, before the server waits for its connections."""
+        self._phones.stop()
         self._pages.stop()
         self._boards.stop()
 
@@ -72,6 +86,9 @@ class HotPaths:
             if path == "/board/updates" and method == "GET":
                 await self._boards.stream(scope, receive, send)
                 return
+        elif scope["type"] == "websocket" and scope["path"] == "/v1/stream":
+            await self._stream(scope, receive, send)
+            return
         await self._rest(scope, receive, send)
 
 
@@ -94,7 +111,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     journey = Journey(engine, bus, clock, settings.flushers)
     devices = Devices(engine, clock)
     boards = WatchedBoards(engine, clock)
-    watched = WatchedJobs(engine, bus, clock, also=boards.hear)
+    phones = Phones(engine)
+    watched = WatchedJobs(engine, bus, clock, also=(boards.hear, phones.hear))
     basemap = basemap_of(archive, settings.tile_url, settings.tile_attribution)
     view_files = ViewFiles(words.VIEW)
     pages = CustomerPages(
@@ -126,6 +144,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
             asyncio.create_task(journey.run(), name="journey"),
             asyncio.create_task(watched.run(), name="watched"),
             asyncio.create_task(boards.run(), name="boards"),
+            asyncio.create_task(phones.run(), name="phones"),
         ]
         for task in running:
             task.add_done_callback(_ended)
@@ -140,6 +159,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
 
     app = FastAPI(title="Doorstep", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(pairing_router(devices))
+    app.router.routes.append(JobsEndpoint(engine, bus, devices, clock).route())
     app.router.routes.extend(
         [*pages.routes(), view_files.route(), *Callbacks(engine, clock, settings, view_files).routes()]
     )
@@ -164,4 +184,5 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
         return JSONResponse({"store": store, "redis": redis, "tasks": tasks}, status_code=200 if good else 503)
 
     streams = BoardStreams(gate, boards, board, clock)
-    return HotPaths(FixesEndpoint(journey, devices, clock), pages, streams, app)
+    fixes = FixesEndpoint(journey, devices, clock)
+    return HotPaths(fixes, PhoneStream(journey, devices, phones, clock), phones, pages, streams, app)

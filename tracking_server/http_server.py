@@ -16,6 +16,9 @@ from tracking_server.installation import UserError, console
 if TYPE_CHECKING:
     from tracking_server.app import HotPaths  # who only listens need not wait for it
 
+MOST_MESSAGE_BYTES = 4 * 1024 * 1024  # of a phone's stream; twice what is taken, so that it is told so
+PING_EVERY_S = 240.0  # networks forget a silent connection after five minutes; each ping wakes a radio
+PONG_WITHIN_S = 30.0
 GRACE_S = 3  # a phone's last batch is committed within it
 BACKLOG = 2_048
 
@@ -37,7 +40,16 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
 def run(app: HotPaths, listening: socket.socket, greeting: str) -> None:
     """Serve until told to stop; says the greeting when phones and pages are answered."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=MOST_MESSAGE_BYTES,
+        ws_ping_interval=PING_EVERY_S,
+        ws_ping_timeout=PONG_WITHIN_S,
+        ws_per_message_deflate=False,  # messages are compressed already, and each inflater would hold 32 kB
     )
     server = _Server(config, app, greeting)
     with suppress(KeyboardInterrupt):  # uvicorn passes the signal on once everything has ended

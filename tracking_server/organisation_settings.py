@@ -10,6 +10,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from tracking_server.domain.message import Channel, MessageKind
+from tracking_server.domain.proof import Proof, Rule
 
 log = structlog.get_logger()
 Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
@@ -28,7 +29,7 @@ class Template(BaseModel):
 
 
 class OrganisationSettings(BaseModel):
-    """The part of a firm's settings that is about messages. Times of day are local to the visit."""
+    """A firm's settings about messages, and what its visits ask for as proof. Times of day are local to the visit."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -40,6 +41,7 @@ class OrganisationSettings(BaseModel):
     sms_per_job: Annotated[int, Field(ge=0, le=100)] = 6
     sms_per_day: Annotated[int, Field(ge=0, le=1_000_000)] = 500
     sms_countries: tuple[Country, ...] = ()
+    proof: dict[Proof, Rule] = Field(default_factory=dict)
     templates: dict[MessageKind, dict[Language, Template]] = Field(default_factory=dict)
 
     @field_validator("quiet_from", "quiet_to")

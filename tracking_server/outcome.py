@@ -63,8 +63,14 @@ async def apply(
     await job_store.insert_events(connection, organisation_id, happened, actor, now_s)
     await owe_messages(connection, organisation_id, assessment.happenings, now_s)
     return [
-        JobChanged(organisation_id, job.id, job.version) for job in changed if job.version != before[job.id].version
+        JobChanged(organisation_id, job.id, job.version, _whose(before[job.id], job))
+        for job in changed
+        if job.version != before[job.id].version
     ]
+
+
+def _whose(before: Job, after: Job) -> tuple[UUID, ...]:
+    return tuple({job.technician_id for job in (before, after) if job.technician_id is not None})
 
 
 def _leaving_first(job: Job) -> bool:

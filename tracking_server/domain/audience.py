@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracking_server.domain.job import State
+from tracking_server.domain.job import OPEN, State
 from tracking_server.domain.shift import Shift
 
 LIFE_AFTER_END_S = 7 * 86_400.0  # time for a complaint, an invoice, a rating
@@ -59,3 +59,8 @@ def link_ends_s(expires_s: float | None, job_ended_s: float | None) -> float | N
     """When a link stops opening anything: at its own end, or seven days after the job's."""
     ends = [expires_s, None if job_ended_s is None else job_ended_s + LIFE_AFTER_END_S]
     return min((end for end in ends if end is not None), default=None)
+
+
+def technician_may_know(state: State) -> bool:
+    """Whether a technician is told how to reach the customer and how to get in: until the visit is over."""
+    return state in OPEN

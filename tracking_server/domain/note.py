@@ -34,7 +34,10 @@ class Author(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A note as kept. `wish` is when a customer would rather be visited: `day` (ISO date) and `part` of the day."""
+    """A note as kept. `wish` is when a customer would rather be visited: `day` (ISO date) and `part` of the day.
+
+    `reached_by` is the technician on whose phone it certainly is.
+    """
 
     id: UUID
     job_id: UUID
@@ -45,6 +48,7 @@ class Note:
     made_s: float
     handled_s: float | None = None
     wish: dict[str, str] = field(default_factory=dict)
+    reached_by: UUID | None = None
 
 
 class Unreadable(ValueError):

@@ -8,11 +8,12 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class JobChanged:
-    """A job is at a new version."""
+    """A job is at a new version. `technicians` have it now, or had it until then: their phones look again."""
 
     organisation_id: UUID
     job_id: UUID
     version: int
+    technicians: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

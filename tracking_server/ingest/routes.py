@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import structlog
@@ -48,7 +48,7 @@ class FixesEndpoint:
                 return
             body = await _read_body(receive)
             encoding = headers.get(b"content-encoding", b"").decode("latin-1")
-            delivery, unreadable = _read(body, encoding, device, received_s)
+            delivery, unreadable = read_delivery(body, encoding, device, received_s)
             acknowledgement = await self._journey.accept(delivery)
         except wire.TooLarge as error:
             await _refuse(send, 413, str(error.__doc__))
@@ -80,7 +80,7 @@ async def _read_body(receive: Receive) -> bytes:
             return b"".join(chunks)
 
 
-def _read(body: bytes, encoding: str, device: Device, received_s: float) -> tuple[Delivery, str | None]:
+def read_delivery(body: bytes, encoding: str, device: Device, received_s: float) -> tuple[Delivery, str | None]:
     """A delivery, or a body that cannot be read, kept as it came, and why: the phone need not send it again."""
     try:
         return wire.read(wire.inflate(body, encoding), device, received_s), None
@@ -91,9 +91,16 @@ def _read(body: bytes, encoding: str, device: Device, received_s: float) -> tupl
 
 
 def encode_acknowledgement(acknowledgement: Acknowledgement, now_s: float, unreadable: str | None = None) -> bytes:
-    """The answer to a delivery: what is durable, and what became of what is not trusted."""
+    """The answer to a delivery, as JSON."""
+    return _encoder.encode(acknowledgement_facts(acknowledgement, now_s, unreadable))
+
+
+def acknowledgement_facts(
+    acknowledgement: Acknowledgement, now_s: float, unreadable: str | None = None
+) -> dict[str, Any]:
+    """What is durable, and what became of what is not trusted."""
     answer = {"ack": acknowledgement.ack, "verdicts": acknowledgement.verdicts, "server_time": now_s}
-    return _encoder.encode(answer if unreadable is None else {**answer, "unreadable": unreadable})
+    return answer if unreadable is None else {**answer, "unreadable": unreadable}
 
 
 async def _refuse(send: Send, status: int, error: str, *, retry_after_s: int | None = None) -> None:

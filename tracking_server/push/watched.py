@@ -7,7 +7,7 @@ the void (a kill after the commit, Redis away) is shown nevertheless.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -62,7 +62,7 @@ class WatchedJobs:
     """All jobs with viewers in this process."""
 
     def __init__(
-        self, engine: AsyncEngine, bus: Bus, clock: Clock, also: Callable[[Update], None] = lambda _: None
+        self, engine: AsyncEngine, bus: Bus, clock: Clock, also: Sequence[Callable[[Update], None]] = ()
     ) -> None:
         self._engine = engine
         self._bus = bus
@@ -72,7 +72,7 @@ class WatchedJobs:
         self._by_technician: dict[UUID, set[Watched]] = {}
 
     async def run(self) -> None:
-        """Hear updates, for who `also` hears them too, and compare versions until cancelled."""
+        """Hear updates, for those who `also` hear them, and compare versions until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._bus.listen(self._hear_all))
             tasks.create_task(self._compare_forever())
@@ -128,8 +128,8 @@ class WatchedJobs:
             return await read_view(connection, organisation_id, job_id, self._clock.now())
 
     def _hear_all(self, update: Update) -> None:
-        self.hear(update)
-        self._also(update)
+        for hear in (self.hear, *self._also):
+            hear(update)
 
     def hear(self, update: Update) -> None:
         """Take one update from the bus."""

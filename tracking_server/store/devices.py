@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -97,6 +98,14 @@ async def find_device(connection: AsyncConnection, organisation_id: UUID, key_ha
         )
     ).one_or_none()
     return None if row is None else Device(*row)
+
+
+async def revoked_devices(connection: AsyncConnection, device_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these phones are shut out, in every organisation (a `watching` transaction)."""
+    rows = await connection.scalars(
+        sa.select(device.c.id).where(device.c.id.in_(list(device_ids)), device.c.revoked_at.is_(None))
+    )
+    return set(device_ids) - set(rows)
 
 
 async def revoke_devices(connection: AsyncConnection, organisation_id: UUID, technician_id: UUID, now_s: float) -> int:

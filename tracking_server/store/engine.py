@@ -95,7 +95,7 @@ async def snapshot(engine: AsyncEngine, organisation_id: UUID) -> AsyncIterator[
 
 @asynccontextmanager
 async def watching(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A transaction that sees ids, versions and due times of every organisation, no more; raises as `begin`."""
+    """A transaction that sees ids, versions, states and due times of every organisation, no more; raises as `begin`."""
     async with begin(engine) as connection:
         await connection.execute(sa.text("SET LOCAL ROLE doorstep_watch"))
         yield connection

@@ -47,7 +47,7 @@ async def read_notes(connection: AsyncConnection, organisation_id: UUID, job_id:
         .where(note.c.organisation_id == organisation_id, note.c.job_id == job_id)
         .order_by(note.c.made_at, note.c.id)
     )
-    return [_note(row) for row in rows]
+    return [note_of(row) for row in rows]
 
 
 def unhandled(organisation_id: UUID) -> tuple[sa.ColumnElement[bool], ...]:
@@ -64,7 +64,7 @@ async def read_unhandled(connection: AsyncConnection, organisation_id: UUID, mos
     rows = await connection.execute(
         sa.select(note).where(*unhandled(organisation_id)).order_by(note.c.made_at, note.c.id).limit(most)
     )
-    return [_note(row) for row in rows]
+    return [note_of(row) for row in rows]
 
 
 async def handle_note(
@@ -117,16 +117,21 @@ async def read_rating(
 
 async def count_version_up(connection: AsyncConnection, organisation_id: UUID, job_id: UUID) -> JobChanged:
     """Make everybody who watches this job look at it again; returns what to publish."""
-    version = await connection.scalar(
-        job.update()
-        .where(job.c.organisation_id == organisation_id, job.c.id == job_id)
-        .values(version=job.c.version + 1)
-        .returning(job.c.version)
-    )
-    return JobChanged(organisation_id, job_id, int(version or 0))
+    row = (
+        await connection.execute(
+            job.update()
+            .where(job.c.organisation_id == organisation_id, job.c.id == job_id)
+            .values(version=job.c.version + 1)
+            .returning(job.c.version, job.c.technician_id)
+        )
+    ).one_or_none()
+    if row is None:
+        return JobChanged(organisation_id, job_id, 0)
+    return JobChanged(organisation_id, job_id, row.version, (row.technician_id,) if row.technician_id else ())
 
 
-def _note(row: sa.Row[tuple[object, ...]]) -> Note:
+def note_of(row: sa.Row[tuple[object, ...]]) -> Note:
+    """The note in a row of its table."""
     return Note(
         id=row.id,
         job_id=row.job_id,
@@ -137,4 +142,5 @@ def _note(row: sa.Row[tuple[object, ...]]) -> Note:
         made_s=row.made_at.timestamp(),
         handled_s=to_seconds(row.handled_at),
         wish=row.wish,
+        reached_by=row.reached_by,
     )

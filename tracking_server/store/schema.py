@@ -183,6 +183,9 @@ job = Table(
     _time("remind_at"),
     Column("version", BigInteger, nullable=False, server_default=text("1")),
     _time("created_at", nullable=False),
+    _json("proof"),
+    Column("late_min", Integer),
+    _time("not_home_at"),
 )
 
 geofence = Table(
@@ -263,6 +266,8 @@ note = Table(
     _time("made_at", nullable=False),
     _time("handled_at"),
     Column("handled_by", Text),
+    _time("reached_at"),
+    Column("reached_by", Uuid),
 )
 
 rating = Table(
@@ -344,6 +349,26 @@ tap = Table(
     Column("kind", Text, nullable=False),
     Column("job_id", Uuid),
     _time("at", nullable=False),
+    _time("received_at", nullable=False),
+    Column("verdict", Text),
+    Column("reason", Text),
+    Column("text", Text),
+    Column("minutes", Integer),
+)
+
+attachment = Table(
+    "attachment",
+    metadata,
+    _organisation(),
+    Column("id", Uuid, primary_key=True),
+    Column("device_id", Uuid, nullable=False),
+    Column("technician_id", Uuid, nullable=False),
+    Column("job_id", Uuid),
+    Column("kind", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    _time("made_at", nullable=False),
     _time("received_at", nullable=False),
     Column("verdict", Text),
 )

@@ -1,0 +1,123 @@
+"""`/v1/stream`, a phone's WebSocket: bodies of `POST /v1/fixes`, each with an `id` in front that its answer carries.
+
+Text is JSON, binary is gzip of it. One message is answered before the next is read, so a phone that sends faster is
+slowed down by its own connection. Whatever is wrong with a message is said in its answer: the stream goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import zlib
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from tracking_server.clock import Clock
+from tracking_server.ingest import wire
+from tracking_server.ingest.devices import Devices
+from tracking_server.ingest.phones import Connection, Phones, TwoPhones
+from tracking_server.ingest.routes import RETRY_AFTER_S, acknowledgement_facts, read_delivery
+from tracking_server.journey import Journey
+from tracking_server.store.devices import Device
+from tracking_server.store.engine import Unavailable
+
+HEAD_BYTES = 64
+ID_IN_FRONT = re.compile(rb'\s*\{\s*"id"\s*:\s*(\d{1,18})\s*[,}]')
+_encoder = msgspec.json.Encoder()
+
+
+class Refused(Exception):
+    """No stream for this request; the status of HTTP says why."""
+
+    def __init__(self, status: int, error: str, retry_after_s: int | None = None) -> None:
+        super().__init__(error)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class PhoneStream:
+    """Opens streams for phones with a key, and hands what they send to the journey."""
+
+    def __init__(self, journey: Journey, devices: Devices, phones: Phones, clock: Clock) -> None:
+        self._journey = journey
+        self._devices = devices
+        self._phones = phones
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        try:
+            device = await self._admit(scope)
+            with self._phones.connected(device, send) as connection:
+                await send({"type": "websocket.accept"})
+                await self._converse(connection, receive)
+        except Refused as error:
+            await _refuse(scope, send, error)
+        except TwoPhones as error:
+            await _refuse(scope, send, Refused(409, str(error)))
+        except OSError:
+            return  # it hung up
+
+    async def _admit(self, scope: Scope) -> Device:
+        """Whose stream this is. Browsers name an origin, phones do not: no page may speak for one."""
+        headers = dict(scope["headers"])
+        if b"origin" in headers:
+            raise Refused(403, "this stream is for phones")
+        try:
+            device = await self._devices.authenticate(headers.get(b"authorization", b"").decode("latin-1"))
+        except Unavailable as error:
+            raise Refused(503, str(error), RETRY_AFTER_S) from error
+        if device is None:
+            raise Refused(401, "unknown device key: pair this phone again")
+        return device
+
+    async def _converse(self, connection: Connection, receive: Receive) -> None:
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                packed = message.get("bytes")
+                body, encoding = (message["text"].encode(), "") if packed is None else (packed, "gzip")
+                answer = await self._answer(connection.device, body, encoding, self._clock.now())
+                await connection.say(_encoder.encode({"id": id_in_front(body, encoding), **answer}).decode())
+        except asyncio.CancelledError:
+            if not connection.closed:  # it was not we who let it go
+                raise
+
+    async def _answer(self, device: Device, body: bytes, encoding: str, received_s: float) -> dict[str, Any]:
+        try:
+            delivery, unreadable = read_delivery(body, encoding, device, received_s)
+            acknowledgement = await self._journey.accept(delivery)
+        except wire.TooLarge as error:
+            return {"status": 413, "error": str(error.__doc__)}
+        except Unavailable as error:
+            return {"status": 503, "error": str(error), "retry_after": RETRY_AFTER_S}
+        return acknowledgement_facts(acknowledgement, self._clock.now(), unreadable)
+
+
+def id_in_front(body: bytes, encoding: str) -> int | None:
+    """The number that a message begins with: found also in one that cannot be read, or not be inflated to its end."""
+    head = body[:HEAD_BYTES]
+    if encoding:
+        try:
+            head = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(body, HEAD_BYTES)
+        except zlib.error:
+            return None
+    found = ID_IN_FRONT.match(head)
+    return None if found is None else int(found[1])
+
+
+async def _refuse(scope: Scope, send: Send, why: Refused) -> None:
+    """As an answer of HTTP where the server can give one, so that a phone sees what is wrong."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": str(why)})
+        return
+    data = _encoder.encode({"error": str(why)})
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(data))]
+    if why.retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % why.retry_after_s))
+    await send({"type": "websocket.http.response.start", "status": why.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": data})
