@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracking_server.domain.assess import Assessment, Happening
-from tracking_server.domain.job import Job
+from tracking_server.domain.events import Cause, Obstacle
+from tracking_server.domain.job import Job, State
 from tracking_server.domain.message import (
     Channel,
     Contact,
@@ -27,10 +28,12 @@ from tracking_server.domain.message import (
     way_after,
     ways,
 )
+from tracking_server.domain.note import Author, Note, NoteKind
 from tracking_server.domain.updates import JobChanged
 from tracking_server.organisation_settings import read_settings
 from tracking_server.store import jobs as job_store
 from tracking_server.store import messages as message_store
+from tracking_server.store import notes as note_store
 from tracking_server.store.engine import to_time
 from tracking_server.store.queue import new_message_id
 
@@ -61,12 +64,32 @@ async def apply(
             await _remind_of(connection, organisation_id, job.id, job.promised, now_s)
     happened = [(item.before, item.after, item.event) for item in assessment.happenings]
     await job_store.insert_events(connection, organisation_id, happened, actor, now_s)
+    for item in assessment.happenings:
+        await _write_down(connection, organisation_id, item)
     await owe_messages(connection, organisation_id, assessment.happenings, now_s)
     return [
         JobChanged(organisation_id, job.id, job.version, _whose(before[job.id], job))
         for job in changed
         if job.version != before[job.id].version
     ]
+
+
+async def _write_down(connection: AsyncConnection, organisation_id: UUID, item: Happening) -> None:
+    """What a technician said beside the step: their note, and why a visit could not be done."""
+    event, job = item.event, item.after
+    if event.cause is Cause.tap and event.text and job.technician_id is not None:
+        note = Note(
+            uuid4(), job.id, NoteKind.note, Author.technician, None, event.text, event.at_s,
+            technician_id=job.technician_id,
+        )  # fmt: skip
+        await note_store.keep_note(connection, organisation_id, note)
+    if State.no_access in (item.before.state, job.state) and item.before.state is not job.state:
+        ended = job.state is State.no_access
+        reason = event.evidence.get("reason")
+        await job_store.say_why_ended(
+            connection, organisation_id, job.id,
+            by="technician" if ended else None, reason=reason if ended and reason in set(Obstacle) else None,
+        )  # fmt: skip
 
 
 def _whose(before: Job, after: Job) -> tuple[UUID, ...]:

@@ -17,6 +17,7 @@ LONG_SEQUENCES = 10_000
 TOO_OLD_S = 180.0
 TECHNICIANS = st.integers(0, 1)
 JOBS = st.integers(0, 2)
+WORDS = [TapKind.late, TapKind.not_home, TapKind.note]
 
 
 class AnyDay(RuleBasedStateMachine):
@@ -40,6 +41,10 @@ class AnyDay(RuleBasedStateMachine):
     @rule(who=TECHNICIANS, job=JOBS, kind=st.sampled_from(sorted(set(TapKind) - SHIFT_TAPS)))
     def tap_job(self, who: int, job: int, kind: TapKind) -> None:
         self.world.tap(self.technicians[who], kind, self.jobs[job])
+
+    @rule(who=TECHNICIANS, job=JOBS, minutes=st.sampled_from([0, 5, 20, 90]), kind=st.sampled_from(WORDS))
+    def say(self, who: int, job: int, minutes: int, kind: TapKind) -> None:
+        self.world.tap(self.technicians[who], kind, self.jobs[job], minutes=minutes, text="the bell is broken")
 
     @rule(who=TECHNICIANS, job=JOBS)
     def set_off(self, who: int, job: int) -> None:

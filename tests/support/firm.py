@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -50,9 +51,9 @@ class Phone:
         self.seq += 1
         return Fix(self.stream, self.seq, time_s, HOME[0], HOME[1] + north_m * METRE, **known)
 
-    def tap(self, time_s: float, kind: TapKind, job_id: UUID | None = None) -> Tap:
+    def tap(self, time_s: float, kind: TapKind, job_id: UUID | None = None, **said: Any) -> Tap:
         self.seq += 1
-        return Tap(self.stream, self.seq, time_s, kind, job_id)
+        return Tap(self.stream, self.seq, time_s, kind, job_id, **said)
 
     def delivery(
         self, received_s: float, fixes: Sequence[Fix] = (), taps: Sequence[Tap] = (), sent_s: float | None = None

@@ -6,6 +6,7 @@ It also keeps what really happened, in lists that none of those decisions read: 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
 from tests.support.firm import HOME, Phone, stream_of, trusted
@@ -69,10 +70,10 @@ class World:
             world.links[id_] = LinkRow(UUID(int=n + 10), ORGANISATION, id_, UUID(int=60), None, False)
         return world
 
-    def tap(self, technician_id: UUID, kind: TapKind, job_id: UUID | None = None) -> None:
+    def tap(self, technician_id: UUID, kind: TapKind, job_id: UUID | None = None, **said: Any) -> None:
         """The technician taps, never twice in one instant; the phone keeps it until it is sent."""
         self.now_s += 0.01
-        self.unsent[technician_id].append(self.phones[technician_id].tap(self.now_s, kind, job_id))
+        self.unsent[technician_id].append(self.phones[technician_id].tap(self.now_s, kind, job_id, **said))
 
     def fix(self, technician_id: UUID, north_m: float, accuracy_m: float) -> None:
         self.unsent[technician_id].append(self.phones[technician_id].fix(self.now_s, north_m, accuracy_m=accuracy_m))

@@ -18,6 +18,7 @@ from tracking_server.domain.job import ON_SITE, OPEN, Job, State, advance, is_la
 ETA_EVERY_S = 20.0
 ARRIVING_WITHIN_S = 300.0  # five minutes
 FRESH_S = 60.0  # an older position announces nothing
+AT_THE_DOOR_S = 300.0  # who stands still is seen seldom
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,11 @@ def _apply_tap(assessment: Assessment, tap: Tap) -> None:
     last = assessment.checkpoint.judged
     if tap.kind is TapKind.en_route and last is not None and tap.time_s - last.time_s < FRESH_S:
         evidence["distance_m"] = round(_away_m(job, last))  # what travel times are learnt from
-    event = Event(EVENT_OF_TAP[tap.kind], tap.time_s, Cause.tap, evidence)
+    if tap.kind in (TapKind.not_home, TapKind.no_access):
+        evidence |= _waiting(job, tap, last)
+    if tap.kind is TapKind.late:
+        evidence["minutes"] = tap.minutes
+    event = Event(EVENT_OF_TAP[tap.kind], tap.time_s, Cause.tap, evidence, tap.minutes, tap.text)
     after = advance(job, event)
     if after is None:
         assessment.tap_verdicts[tap.stream, tap.seq] = TapVerdict.not_now
@@ -180,6 +185,18 @@ def _apply_tap(assessment: Assessment, tap: Tap) -> None:
         assessment.remember(job, geofence.tell_arrived(presence, tap.time_s))
     elif event.kind is EventKind.undone and job.state is State.arrived:
         assessment.remember(job, geofence.undo(presence))
+
+
+def _waiting(job: Job, tap: Tap, last: Fix | None) -> dict[str, Any]:
+    """What shows that a technician stood at the door, and for how long."""
+    known: dict[str, Any] = {} if tap.reason is None else {"reason": tap.reason}
+    if job.not_home_at_s is not None:
+        known["waited_s"] = round(max(tap.time_s - job.not_home_at_s, 0.0))
+    elif tap.minutes is not None:
+        known["waited_s"] = tap.minutes * 60
+    if last is not None and abs(tap.time_s - last.time_s) < AT_THE_DOOR_S:
+        known |= {"distance_m": round(_away_m(job, last)), "accuracy_m": last.accuracy_m, "fix_time_s": last.time_s}
+    return known
 
 
 def _leave_other_drive(assessment: Assessment, job: Job, event: Event) -> None:

@@ -26,6 +26,9 @@ class EventKind(StrEnum):
     promised = "promised"
     delayed = "delayed"
     next_up = "next_up"
+    late = "late"
+    not_home = "not_home"
+    noted = "noted"
 
 
 class Cause(StrEnum):
@@ -41,12 +44,17 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to a job, at its own time, with what proves it."""
+    """One thing that happened to a job, at its own time, with what proves it.
+
+    `minutes` is how late the technician says they will be, `text` what they wrote about it.
+    """
 
     kind: EventKind
     at_s: float
     cause: Cause
     evidence: dict[str, Any] = field(default_factory=dict)
+    minutes: int | None = None
+    text: str | None = None
 
 
 class TapKind(StrEnum):
@@ -62,6 +70,21 @@ class TapKind(StrEnum):
     done = "done"
     no_access = "no_access"
     undo = "undo"
+    late = "late"
+    not_home = "not_home"
+    note = "note"
+
+
+class Obstacle(StrEnum):
+    """Why a visit could not be done, as far as phones agree on words for it."""
+
+    nobody_home = "nobody_home"
+    no_way_in = "no_way_in"
+    wrong_address = "wrong_address"
+    refused = "refused"
+    part_missing = "part_missing"
+    unsafe = "unsafe"
+    other = "other"
 
 
 class TapVerdict(StrEnum):
@@ -81,15 +104,25 @@ EVENT_OF_TAP = {
     TapKind.done: EventKind.completed,
     TapKind.no_access: EventKind.no_access,
     TapKind.undo: EventKind.undone,
+    TapKind.late: EventKind.late,
+    TapKind.not_home: EventKind.not_home,
+    TapKind.note: EventKind.noted,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """A technician's tap, with the phone's time on the server's clock."""
+    """A technician's tap, with the phone's time on the server's clock.
+
+    `reason` is why a job cannot be done, `text` what was written, `minutes` how late one will be, or how long one
+    waited.
+    """
 
     stream: int
     seq: int
     time_s: float
     kind: TapKind
     job_id: UUID | None = None
+    reason: str | None = None
+    text: str | None = None
+    minutes: int | None = None

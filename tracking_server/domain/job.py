@@ -49,6 +49,9 @@ TRANSITIONS: dict[EventKind, tuple[frozenset[State], State | None]] = {
     EventKind.promised: (frozenset(S) - {S.completed, S.cancelled, S.no_access}, None),
     EventKind.delayed: (WAITED_FOR, None),
     EventKind.next_up: (frozenset({S.assigned}), None),
+    EventKind.late: (frozenset({S.assigned, S.en_route}), None),
+    EventKind.not_home: (frozenset({S.arrived}), None),
+    EventKind.noted: (OPEN | {S.completed, S.no_access}, None),
 }
 UNDOABLE = frozenset({S.en_route, S.arrived, S.in_progress, S.completed, S.no_access})
 
@@ -78,6 +81,8 @@ class Job:
     eta: Window | None = None
     eta_made_at_s: float | None = None
     due_s: float | None = None
+    late_min: int | None = None  # what the technician said themselves, of the present promise
+    not_home_at_s: float | None = None  # since when they wait at a closed door
 
 
 def advance(job: Job, event: Event) -> Job | None:
@@ -87,10 +92,24 @@ def advance(job: Job, event: Event) -> Job | None:
     states, target = TRANSITIONS[event.kind]
     if job.state not in states:
         return None
+    if not _says_something_new(job, event):
+        return None
     job = replace(job, version=job.version + 1)
     if target is not None:
-        job = replace(job, state=target, previous_state=job.state)
+        job = replace(job, state=target, previous_state=job.state, not_home_at_s=None)
     return _stamp(job, event)
+
+
+def _says_something_new(job: Job, event: Event) -> bool:
+    """Whether a word of the technician's is one: it moves no state, so the state does not tell."""
+    match event.kind:
+        case EventKind.late:
+            return event.minutes is not None and event.minutes > 0 and event.minutes != job.late_min
+        case EventKind.not_home:
+            return job.not_home_at_s is None
+        case EventKind.noted:
+            return bool(event.text)
+    return True
 
 
 def _stamp(job: Job, event: Event) -> Job:
@@ -100,7 +119,8 @@ def _stamp(job: Job, event: Event) -> Job:
         case EventKind.assigned | EventKind.reassigned:
             begun = job.en_route_at_s is not None or job.arriving_at_s is not None or job.arrived_at_s is not None
             job = replace(job, visit=job.visit + 1 if begun else job.visit)
-            return _forget_drive(replace(job, assigned_at_s=at_s, assignment=job.assignment + 1, previous_state=None))
+            job = replace(job, assigned_at_s=at_s, assignment=job.assignment + 1, previous_state=None, late_min=None)
+            return _forget_drive(job)
         case EventKind.en_route:
             return replace(job, en_route_at_s=at_s)
         case EventKind.arriving:
@@ -111,6 +131,10 @@ def _stamp(job: Job, event: Event) -> Job:
             return replace(job, started_at_s=at_s, arrived_at_s=job.arrived_at_s or at_s)
         case EventKind.delayed:
             return _promise_anew(job, at_s)
+        case EventKind.late:
+            return _promise_later(job, event.minutes or 0, at_s)
+        case EventKind.not_home:
+            return replace(job, not_home_at_s=at_s)
         case EventKind.completed | EventKind.no_access | EventKind.cancelled:
             return replace(job, ended_at_s=at_s)
     return job
@@ -125,11 +149,30 @@ def _forget_drive(job: Job) -> Job:
 def _promise_anew(job: Job, now_s: float) -> Job:
     """A broken promise is followed by the window that is now believed in, unless that one is over too: an estimate
     from before the phone fell silent would be broken at once, and told again and again."""
-    broken = replace(job, late_promise=job.promise)
+    broken = replace(job, late_promise=job.promise, late_min=None)
     window = round_outward(job.eta) if job.eta is not None else None
     if window is None or job.promised is None or window.latest_s <= max(job.promised[1], now_s):
         return broken
     return replace(broken, promise=job.promise + 1, promised=(window.earliest_s, window.latest_s))
+
+
+def _promise_later(job: Job, minutes: int, at_s: float) -> Job:
+    """The technician says how late they will be. Up to ten minutes the promise stands; else it is the window as many
+    minutes later, counted from what was promised before they spoke, and never one that is over when they say it."""
+    said = replace(job, late_min=minutes)
+    if job.promised is None or _worth_telling_s(minutes) == _worth_telling_s(job.late_min or 0):
+        return said
+    earliest_s, latest_s = job.promised
+    later_s = _worth_telling_s(minutes) - _worth_telling_s(job.late_min or 0)
+    later_s = max(later_s, at_s + minutes * 60.0 - latest_s)
+    if not later_s:
+        return said
+    told = replace(said, promise=job.promise + 1, promised=(earliest_s + later_s, latest_s + later_s))
+    return replace(told, late_promise=job.promise) if later_s > 0 else told
+
+
+def _worth_telling_s(minutes: int) -> float:
+    return minutes * 60.0 if minutes * 60.0 > LATE_AFTER_S else 0.0
 
 
 def late_at_s(job: Job) -> float | None:
@@ -149,7 +192,7 @@ def _undo(job: Job) -> Job | None:
     """Take the last step back. What was told of it may be told again, of a new visit."""
     if job.state not in UNDOABLE or job.previous_state is None:
         return None
-    undone = replace(job, state=job.previous_state, previous_state=None, version=job.version + 1)
+    undone = replace(job, state=job.previous_state, previous_state=None, version=job.version + 1, not_home_at_s=None)
     match job.state:
         case State.en_route:
             return _forget_drive(replace(undone, visit=job.visit + 1))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-MOST_CHARACTERS = 1_000
+MOST_CHARACTERS = 1_000  # of a customer's note
+MOST_WRITTEN = 2_000  # of a technician's, who writes down what was done
 MOST_NOTES = 40  # of one contact on one job: more is not a conversation
 PARTS_OF_DAY = ("morning", "afternoon", "evening")
 MOST_MARKS = 4  # combining marks on one letter: Thai needs two, Vietnamese and Arabic fewer than four
@@ -49,6 +50,7 @@ class Note:
     handled_s: float | None = None
     wish: dict[str, str] = field(default_factory=dict)
     reached_by: UUID | None = None
+    technician_id: UUID | None = None
 
 
 class Unreadable(ValueError):
@@ -67,6 +69,20 @@ def clean_text(text: str) -> str:
     """
     if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
         raise Unreadable("the text holds signs that are no text")
+    clean = _without_tricks(text)
+    if len(clean) > MOST_CHARACTERS:
+        raise TooLong(f"the text has {len(clean)} characters; {MOST_CHARACTERS} fit")
+    return clean
+
+
+def cut_text(text: str, most: int) -> str:
+    """What a phone sends, as it is kept: as `clean_text`, but signs that are no text go, and so does what is more than
+    `most` characters. Nobody is there to be asked for another one."""
+    readable = "".join(sign for sign in text if sign != "\0" and not "\ud800" <= sign <= "\udfff")
+    return _without_tricks(readable)[:most].strip()
+
+
+def _without_tricks(text: str) -> str:
     text = re.sub(r"\r\n?|[\u0085\u2028\u2029]", "\n", text)
     kept, marks = [], 0
     for sign in unicodedata.normalize("NFC", text):
@@ -74,10 +90,7 @@ def clean_text(text: str) -> str:
         marks = marks + 1 if kind in ("Mn", "Me") else 0
         if marks <= MOST_MARKS and (sign == "\n" or kind not in ("Cc", "Cs", "Co", "Cn")) and sign not in OVERRIDES:
             kept.append(sign)
-    clean = re.sub(r"\n{3,}", "\n\n", "".join(kept)).strip()
-    if len(clean) > MOST_CHARACTERS:
-        raise TooLong(f"the text has {len(clean)} characters; {MOST_CHARACTERS} fit")
-    return clean
+    return re.sub(r"\n{3,}", "\n\n", "".join(kept)).strip()
 
 
 OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

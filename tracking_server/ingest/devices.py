@@ -26,6 +26,8 @@ class Pairing:
     organisation_id: UUID
     technician_id: UUID
     key: str
+    technician_name: str
+    organisation_name: str
 
 
 class Devices:
@@ -66,4 +68,5 @@ class Devices:
             device_id = await device_store.insert_device(
                 connection, organisation_id, technician_id, name=name, key_hash=key_hash, now_s=now_s
             )
-        return Pairing(device_id, organisation_id, technician_id, key)
+            names = await device_store.read_names(connection, organisation_id, technician_id)
+        return Pairing(device_id, organisation_id, technician_id, key, *names)

@@ -132,6 +132,12 @@ def pairing_router(devices: Devices) -> APIRouter:
         pairing = await devices.pair(wanted.code, wanted.name)
         if pairing is None:
             raise HTTPException(404, "this code is unknown, used or older than ten minutes: ask for a new one")
-        return {"device": str(pairing.device_id), "technician": str(pairing.technician_id), "key": pairing.key}
+        return {
+            "device": str(pairing.device_id),
+            "technician": str(pairing.technician_id),
+            "key": pairing.key,
+            "technician_name": pairing.technician_name,
+            "organisation_name": pairing.organisation_name,
+        }
 
     return router

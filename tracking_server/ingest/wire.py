@@ -17,6 +17,7 @@ import numpy as np
 
 from tracking_server.domain.events import Tap, TapKind
 from tracking_server.domain.fix import Fix, Verdict
+from tracking_server.domain.note import MOST_WRITTEN, cut_text
 from tracking_server.store.devices import Device
 from tracking_server.store.fixes import Rejected
 from tracking_server.turn import Delivery
@@ -27,6 +28,8 @@ MOST_DEPTH = 16
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 MOST_NUMBER = 2**63 - 1  # stream and seq are bigint columns
 MOST_MEASURED = 1e6  # metres, metres a second, degrees, percent: no instrument says more
+MOST_MINUTES = 24 * 60  # who is later than that comes on another day
+MOST_REASON = 40  # characters of a word out of a list
 LAST_TIME_S = 4e9  # the year 2096: what is later, or before 1970, is no time of a tap or a clock
 
 
@@ -60,6 +63,9 @@ class WireTap(msgspec.Struct):
     time: float
     kind: TapKind
     job: UUID | None = None
+    reason: str | None = None
+    text: str | None = None
+    minutes: int | None = None
 
 
 class WireDelivery(msgspec.Struct):
@@ -77,6 +83,8 @@ _whole = msgspec.json.Decoder(WireDelivery)
 def inflate(body: bytes, encoding: str) -> bytes:
     """The body without its compression. Raises `TooLarge` or `Unreadable`; never holds more than the limit."""
     if encoding in ("", "identity"):
+        if len(body) > MOST_BODY_BYTES:
+            raise TooLarge
         return body
     if encoding != "gzip":
         raise Unreadable(f"content-encoding {encoding!r} is not understood; use gzip or none")
@@ -173,7 +181,7 @@ def _delivery(
     good_fixes: dict[int, Fix] = {}
     for tap in taps:
         if _is_time(tap.time):
-            good_taps.setdefault(tap.seq, Tap(stream, tap.seq, tap.time, tap.kind, tap.job))
+            good_taps.setdefault(tap.seq, _tap(stream, tap))
         else:
             rejected.append(_reject(device, stream, tap.seq, msgspec.to_builtins(tap), received_s))
     for fix in fixes:
@@ -200,6 +208,14 @@ def _reject(device: Device, stream: int, seq: int | None, item: object, received
 
 def _is_time(time_s: float | None) -> bool:
     return time_s is not None and 0 < time_s < LAST_TIME_S
+
+
+def _tap(stream: int, tap: WireTap) -> Tap:
+    """What was written is cut where it is too long: a tap is worth more than its words."""
+    reason = None if tap.reason is None else cut_text(tap.reason, MOST_REASON) or None
+    text = None if tap.text is None else cut_text(tap.text, MOST_WRITTEN) or None
+    minutes = None if tap.minutes is None else min(max(tap.minutes, 0), MOST_MINUTES)
+    return Tap(stream, tap.seq, tap.time, tap.kind, tap.job, reason, text, minutes)
 
 
 def _fix(stream: int, fix: WireFix) -> Fix:

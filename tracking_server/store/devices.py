@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracking_server.store.engine import set_organisation, to_time
-from tracking_server.store.schema import device, pairing_code
+from tracking_server.store.schema import device, organisation, pairing_code, technician
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,18 @@ async def insert_device(
         )
     )
     return device_id
+
+
+async def read_names(connection: AsyncConnection, organisation_id: UUID, technician_id: UUID) -> tuple[str, str]:
+    """Whose phone it is: the technician's name and the firm's."""
+    row = (
+        await connection.execute(
+            sa.select(technician.c.name, organisation.c.name)
+            .join(organisation, organisation.c.id == technician.c.organisation_id)
+            .where(technician.c.organisation_id == organisation_id, technician.c.id == technician_id)
+        )
+    ).one()
+    return row[0], row[1]
 
 
 async def find_device(connection: AsyncConnection, organisation_id: UUID, key_hash: bytes) -> Device | None:

@@ -202,6 +202,9 @@ async def insert_taps(
             "technician_id": device.technician_id,
             "kind": tap.kind.value,
             "job_id": tap.job_id,
+            "reason": tap.reason,
+            "text": tap.text,
+            "minutes": tap.minutes,
             "at": to_time(tap.time_s),
             "received_at": to_time(received_s),
         }

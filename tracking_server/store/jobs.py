@@ -86,6 +86,8 @@ def job_of(row: sa.Row[Any]) -> Job:
         eta=_window(row),
         eta_made_at_s=to_seconds(row.eta_made_at),
         due_s=to_seconds(row.due_at),
+        late_min=row.late_min,
+        not_home_at_s=to_seconds(row.not_home_at),
     )
 
 
@@ -249,10 +251,23 @@ async def save_job(connection: AsyncConnection, organisation_id: UUID, before: J
             eta_confidence=window.confidence if window else None,
             eta_made_at=to_time(after.eta_made_at_s),
             due_at=to_time(after.due_s),
+            late_min=after.late_min,
+            not_home_at=to_time(after.not_home_at_s),
             version=after.version,
         )
     )
     return updated.rowcount == 1
+
+
+async def say_why_ended(
+    connection: AsyncConnection, organisation_id: UUID, job_id: UUID, *, by: str | None, reason: str | None
+) -> None:
+    """Who ended a visit that did not come to its end, and why; None for both when it goes on after all."""
+    await connection.execute(
+        job.update()
+        .where(job.c.organisation_id == organisation_id, job.c.id == job_id)
+        .values(ended_by=by, ended_reason=reason)
+    )
 
 
 async def insert_promise(

@@ -13,6 +13,8 @@ from tracking_server.domain.updates import JobChanged
 from tracking_server.store.engine import to_seconds, to_time
 from tracking_server.store.schema import job, note, rating
 
+MOST_OF_A_TECHNICIAN = 200  # notes on one job
+
 
 async def insert_note(connection: AsyncConnection, organisation_id: UUID, new: Note) -> JobChanged | None:
     """Keep a note and count its job's version up, so that everybody who watches the job looks again. The same note sent
@@ -25,6 +27,21 @@ async def insert_note(connection: AsyncConnection, organisation_id: UUID, new: N
     )
     if new.contact_id is not None and (await connection.scalar(own) or 0) >= MOST_NOTES:
         return None
+    await _insert(connection, organisation_id, new)
+    return await count_version_up(connection, organisation_id, new.job_id)
+
+
+async def keep_note(connection: AsyncConnection, organisation_id: UUID, new: Note) -> None:
+    """Keep a technician's note, of an event that counted the job's version up. Past MOST_OF_A_TECHNICIAN of them only
+    the tap keeps what was written."""
+    own = sa.select(sa.func.count()).where(
+        note.c.organisation_id == organisation_id, note.c.job_id == new.job_id, note.c.author == new.author.value
+    )
+    if (await connection.scalar(own) or 0) < MOST_OF_A_TECHNICIAN:
+        await _insert(connection, organisation_id, new)
+
+
+async def _insert(connection: AsyncConnection, organisation_id: UUID, new: Note) -> None:
     row = insert(note).values(
         organisation_id=organisation_id,
         id=new.id,
@@ -32,12 +49,12 @@ async def insert_note(connection: AsyncConnection, organisation_id: UUID, new: N
         kind=new.kind.value,
         author=new.author.value,
         contact_id=new.contact_id,
+        technician_id=new.technician_id,
         text=new.text,
         wish=new.wish,
         made_at=to_time(new.made_s),
     )
     await connection.execute(row.on_conflict_do_nothing(index_elements=["organisation_id", "id"]))
-    return await count_version_up(connection, organisation_id, new.job_id)
 
 
 async def read_notes(connection: AsyncConnection, organisation_id: UUID, job_id: UUID) -> list[Note]:
@@ -143,4 +160,5 @@ def note_of(row: sa.Row[tuple[object, ...]]) -> Note:
         handled_s=to_seconds(row.handled_at),
         wish=row.wish,
         reached_by=row.reached_by,
+        technician_id=row.technician_id,
     )
