@@ -17,6 +17,13 @@ export function showUpdate(html) {
   for (const offered of document.querySelectorAll("[data-action]")) {
     if (offered instanceof HTMLElement) offered.hidden = !actions.has(offered.dataset.action ?? "");
   }
+  const reached = new Set((fresh.dataset.reached ?? "").split(" "));
+  for (const note of document.querySelectorAll("[data-note]")) {
+    const line = note.querySelector(".reached");
+    if (!(line instanceof HTMLElement && note instanceof HTMLElement)) continue;
+    line.hidden = !reached.has(note.dataset.note ?? "");
+    line.textContent = line.hidden ? "" : (fresh.dataset.onPhone ?? "");
+  }
   if (fresh.dataset.position !== "shown") hidePosition();
 }
 

@@ -92,10 +92,12 @@ def work() -> None:
 @app.command()
 def maintain() -> None:
     """Daily, as the owner: attach the coming days' partitions, drop what is past its retention."""
+    from tracking_server.store.attachments import Attachments
     from tracking_server.store.maintain import maintain as maintain_store
 
     with installation() as settings:
-        for line in maintain_store(owner_url(settings)):
+        files = Attachments(Path(settings.attachments)) if settings.attachments else None
+        for line in maintain_store(owner_url(settings), files=files):
             console.print(line)
 
 

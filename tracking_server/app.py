@@ -28,6 +28,7 @@ from tracking_server.clock import Clock, clock_from
 from tracking_server.dispatch.board.actions import Actions
 from tracking_server.dispatch.board.pages import MAP_FILES, BoardPages
 from tracking_server.ingest.devices import Devices
+from tracking_server.ingest.files import FilesEndpoint
 from tracking_server.ingest.jobs import JobsEndpoint
 from tracking_server.ingest.phones import Phones
 from tracking_server.ingest.routes import RETRY_AFTER_S, FixesEndpoint, pairing_router
@@ -39,6 +40,7 @@ from tracking_server.push.customer import CustomerPages
 from tracking_server.push.dispatcher import BoardStreams, WatchedBoards
 from tracking_server.push.watched import WatchedJobs
 from tracking_server.settings import Settings
+from tracking_server.store.attachments import Attachments
 from tracking_server.store.checks import can_answer
 from tracking_server.store.engine import Unavailable, create_engine
 from tracking_server.view_files import ViewFiles
@@ -108,6 +110,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     archive = read_archive(map_file) if map_file else None
     engine = create_engine(settings.database_url)
     bus = Bus(settings.redis_url)
+    files = Attachments(Path(settings.attachments)) if settings.attachments else None
     journey = Journey(engine, bus, clock, settings.flushers)
     devices = Devices(engine, clock)
     boards = WatchedBoards(engine, clock)
@@ -123,9 +126,11 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
         view_files,
         public_url=settings.public_url,
         basemap=basemap,
+        files=files,
     )
 
-    gate = Gate(People(engine, Tries(settings.redis_url), clock), settings.public_url)
+    tries = Tries(settings.redis_url)
+    gate = Gate(People(engine, tries, clock), settings.public_url)
     board = BoardPages(
         gate,
         engine,
@@ -134,6 +139,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
         settings.public_url,
         {**basemap.data_attributes, **{f"data-{name}": view_files.url(file) for name, file in MAP_FILES.items()}},
         basemap.image_sources,
+        files,
     )
 
     running: list[asyncio.Task[None]] = []
@@ -158,8 +164,9 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
             await engine.dispose()
 
     app = FastAPI(title="Doorstep", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(pairing_router(devices))
+    app.include_router(pairing_router(devices, tries))
     app.router.routes.append(JobsEndpoint(engine, bus, devices, clock).route())
+    app.router.routes.append(FilesEndpoint(engine, bus, devices, clock, files).route())
     app.router.routes.extend(
         [*pages.routes(), view_files.route(), *Callbacks(engine, clock, settings, view_files).routes()]
     )

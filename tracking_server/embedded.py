@@ -70,6 +70,11 @@ class Installation:
         return self.folder / "pg"
 
     @property
+    def attachments(self) -> Path:
+        """Photos and signatures from phones."""
+        return self.folder / "attachments"
+
+    @property
     def run_folder(self) -> Path:
         """Where the sockets are: beside the data, or below /tmp when that makes too long a path for a socket."""
         beside = self.folder / "run"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
@@ -20,6 +21,7 @@ from tracking_server.dispatch import jobs as dispatch
 from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.updates import JobChanged
 from tracking_server.installation import Json, UserError, installation, migrate_embedded, show, show_one
+from tracking_server.invitation import as_text, invitation
 from tracking_server.live.bus import Bus
 from tracking_server.notify.channels.email import one_address
 from tracking_server.phone_numbers import NotANumber, e164
@@ -246,7 +248,11 @@ def pair_technician(technician: UUID, organisation: Organisation = None, as_json
         await devices.insert_pairing_code(work.connection, work.organisation_id, technician, code_hash, expires_s)
         return code
 
-    show_one({"code": in_store(do, organisation), "technician": technician}, as_json)
+    code = in_store(do, organisation)
+    address = invitation(Settings().public_url, code)
+    if not as_json and sys.stdout.isatty():
+        print(as_text(address))  # noqa: T201 (the QR code, for the phone's camera)
+    show_one({"code": code, "technician": technician, "address": address}, as_json)
 
 
 @technicians_app.command("revoke")

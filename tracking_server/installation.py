@@ -42,6 +42,7 @@ def installation(**options: Any) -> Iterator[Settings]:
                 "owner_database_url": servers.owner_url(),
                 "redis_url": servers.redis_url,
                 "road_engine_url": settings.road_engine_url or servers.road_engine_url,
+                "attachments": settings.attachments or str(servers.attachments),
                 "basemap": settings.basemap or _demo_basemap(settings),
             }
         )

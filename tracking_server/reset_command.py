@@ -20,6 +20,7 @@ KEPT = (
     "pg",
     "pg.new",
     "run",
+    "attachments",
     "demo-region",
     "*.log",
     "*.conf",

@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     sms_from: str = ""
     sms_inbound_secret: SecretStr = SecretStr("")
     webhooks_local: bool = False
+    attachments: str = ""
 
     @field_validator("road_engine_url")
     @classmethod

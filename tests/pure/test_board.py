@@ -30,11 +30,11 @@ from tracking_server.domain.board import (
     urgency,
 )
 from tracking_server.domain.eta import Window
-from tracking_server.domain.events import Cause, EventKind
+from tracking_server.domain.events import Cause, EventKind, Obstacle
 from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import Job, State
 from tracking_server.domain.message import Channel, MessageKind, Reason, Standing
-from tracking_server.domain.note import NoteKind
+from tracking_server.domain.note import Author, NoteKind
 from tracking_server.domain.role import MAY, Deed, Role, may
 from tracking_server.domain.shift import Shift
 from tracking_server.store.accounts import Session, Staff
@@ -171,6 +171,8 @@ def test_the_rows_say_of_which_day_they_are() -> None:
         ("standing_name", Standing),
         ("reason_name", [*Reason, "gave_up: receiver_503", "went another way: timeout"]),
         ("note_name", NoteKind),
+        ("author_name", Author),
+        ("obstacle_name", Obstacle),
     ],
 )
 def test_everything_has_a_word(macro: str, values: Iterable[str]) -> None:

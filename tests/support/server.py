@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -61,6 +62,7 @@ class Server:
 def serving(servers: Installation, database: str, **settings: str) -> Iterator[Server]:
     """Serve a database until the block ends."""
     port = free_port()
+    attachments = servers.folder / "attachments" / database
     environment = {
         **os.environ,
         "DOORSTEP_EMBEDDED": "true",
@@ -68,6 +70,7 @@ def serving(servers: Installation, database: str, **settings: str) -> Iterator[S
         "DOORSTEP_OWNER_DATABASE_URL": servers.owner_url(database),
         "DOORSTEP_REDIS_URL": servers.redis_url,
         "DOORSTEP_PORT": str(port),
+        "DOORSTEP_ATTACHMENTS": str(attachments),
         **{f"DOORSTEP_{name.upper()}": value for name, value in settings.items()},
     }
     command = [sys.executable, "-m", "tracking_server", "serve"]
@@ -79,6 +82,7 @@ def serving(servers: Installation, database: str, **settings: str) -> Iterator[S
     finally:
         server.process.terminate()
         server.process.wait(timeout=15)
+        shutil.rmtree(attachments, ignore_errors=True)
 
 
 def wait_until_ready(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""How often a password may be tried: counted in Redis for all processes, and in this one while Redis is away."""
+"""How often a password or a code may be tried: counted in Redis for all processes, in this one while Redis is away."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ FROM_ONE_ADDRESS = 10  # tries for one account
 FOR_ONE_ACCOUNT = 100  # from wherever it never signed in: many addresses guess no faster, nor lock out its owner
 KNOWN_DAYS = 30  # an address that an account signed in from is known for so long
 BY_ONE_ADDRESS = 100  # for whatever account: an office shares an address in the morning
+PAIRINGS_BY_ONE_ADDRESS = 20  # wrong codes for phones, which have 39 bits and live ten minutes
+PAIRINGS_BY_ALL = 3_000  # with a hundred codes out, one guess in three million is right in the quarter of an hour
 CODES_BY_ONE_ADDRESS = 20  # one-time tokens of 256 bits: nobody guesses them, but nobody needs to try often
 
 PAIR = RateLimitItemPerMinute(FROM_ONE_ADDRESS, WITHIN_MIN, namespace=names.TRIES)
@@ -27,6 +29,8 @@ ACCOUNT = RateLimitItemPerMinute(FOR_ONE_ACCOUNT, WITHIN_MIN, namespace=names.TR
 ADDRESS = RateLimitItemPerMinute(BY_ONE_ADDRESS, WITHIN_MIN, namespace=names.TRIES)
 KNOWN = RateLimitItemPerDay(1, KNOWN_DAYS, namespace=names.TRIES)
 CODES = RateLimitItemPerMinute(CODES_BY_ONE_ADDRESS, WITHIN_MIN, namespace=names.TRIES)
+PAIRINGS = RateLimitItemPerMinute(PAIRINGS_BY_ONE_ADDRESS, WITHIN_MIN, namespace=names.TRIES)
+ALL_PAIRINGS = RateLimitItemPerMinute(PAIRINGS_BY_ALL, WITHIN_MIN, namespace=names.TRIES)
 
 
 class Tries:
@@ -51,14 +55,25 @@ class Tries:
     async def signed_in(self, email: str, address: str) -> None:
         """It was the right one: its mistakes from here are forgotten, and it is known here."""
         await self._hit(KNOWN, _short(email), _network(address))
-        try:
-            await self._shared.clear(PAIR, _short(email), _network(address))
-        except (RedisError, OSError):
-            await self._own.clear(PAIR, _short(email), _network(address))
+        await self._clear(PAIR, _short(email), _network(address))
 
     async def code(self, address: str) -> bool:
         """Count one look at a set-up or invite token; says whether it may be had."""
         return await self._hit(CODES, "code", _network(address))
+
+    async def pairing(self, address: str) -> bool:
+        """Count one pairing code; says whether it may be looked at."""
+        return await self._hit(PAIRINGS, "pairing", _network(address)) and await self._hit(ALL_PAIRINGS, "pairings")
+
+    async def paired(self, address: str) -> None:
+        """It was a right one: the mistakes from here are forgotten."""
+        await self._clear(PAIRINGS, "pairing", _network(address))
+
+    async def _clear(self, item: RateLimitItem, *of: str) -> None:
+        try:
+            await self._shared.clear(item, *of)
+        except (RedisError, OSError):
+            await self._own.clear(item, *of)
 
     async def _is_known(self, account: str, place: str) -> bool:
         try:

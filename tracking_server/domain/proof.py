@@ -26,3 +26,11 @@ def rules(firm: Mapping[Proof, Rule], job: Mapping[str, str]) -> dict[Proof, Rul
     """What a job asks for; what is not named is optional. Words that are none, in a job's own, are passed over."""
     own = {Proof(name): Rule(rule) for name, rule in job.items() if name in set(Proof) and rule in set(Rule)}
     return {proof: rule for proof in Proof if (rule := own.get(proof, firm.get(proof))) is not None}
+
+
+class FileVerdict(StrEnum):
+    """Why a photo or a signature is kept and not shown."""
+
+    not_yours = "not_yours"  # the visit is somebody else's, or there is none
+    unreadable = "unreadable"
+    too_many = "too_many"

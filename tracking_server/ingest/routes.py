@@ -8,8 +8,10 @@ import msgspec
 import structlog
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from tracking_server.accounts.tries import WITHIN_MIN, Tries
 from tracking_server.clock import Clock
 from tracking_server.domain.fix import Verdict
 from tracking_server.group_commit import Acknowledgement
@@ -24,6 +26,8 @@ from tracking_server.turn import Delivery
 
 log = structlog.get_logger()
 RETRY_AFTER_S = 2
+TRIES_WITHIN_S = WITHIN_MIN * 60
+TOO_MANY_CODES = f"too many wrong codes: wait {WITHIN_MIN} minutes, then ask for a new one"
 _encoder = msgspec.json.Encoder()
 
 
@@ -122,16 +126,20 @@ class PairingRequest(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=100)]
 
 
-def pairing_router(devices: Devices) -> APIRouter:
+def pairing_router(devices: Devices, tries: Tries) -> APIRouter:
     """The route by which a phone gets its key."""
     router = APIRouter()
 
     @router.post("/v1/devices", status_code=201)
-    async def pair(wanted: PairingRequest) -> dict[str, str]:
+    async def pair(wanted: PairingRequest, request: Request) -> dict[str, str]:
         """Exchange a one-time code (at most ten minutes old) for a device key."""
+        address = request.client.host if request.client else ""
+        if not await tries.pairing(address):
+            raise HTTPException(429, TOO_MANY_CODES, {"retry-after": str(TRIES_WITHIN_S)})
         pairing = await devices.pair(wanted.code, wanted.name)
         if pairing is None:
             raise HTTPException(404, "this code is unknown, used or older than ten minutes: ask for a new one")
+        await tries.paired(address)
         return {
             "device": str(pairing.device_id),
             "technician": str(pairing.technician_id),

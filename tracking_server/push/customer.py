@@ -30,6 +30,7 @@ from tracking_server.push.reader import Reader
 from tracking_server.push.render import Draft, Own, Renderer
 from tracking_server.push.stream import Stream
 from tracking_server.push.watched import WatchedJobs
+from tracking_server.store.attachments import Attachments
 from tracking_server.store.engine import Unavailable, snapshot, transaction
 from tracking_server.store.notes import read_notes, read_rating
 from tracking_server.store.pictures import read_picture
@@ -56,6 +57,7 @@ class CustomerPages:
         *,
         public_url: str,
         basemap: Basemap,
+        files: Attachments | None,
     ) -> None:
         self._engine = engine
         self._bus = bus
@@ -64,6 +66,7 @@ class CustomerPages:
         self._secure = public_url.startswith("https://")
         self._public_url = public_url
         self._basemap = basemap
+        self._files = files
         self._access = Access(engine, clock, secure=self._secure)
         self._renderer = Renderer(view_files, basemap)
         self._stopping = asyncio.Event()
@@ -75,6 +78,7 @@ class CustomerPages:
             ("visit.ics", self._calendar, "GET"),
             ("photo/{picture_id}", self._photo, "GET"),
             ("logo/{picture_id}", self._logo, "GET"),
+            ("proof/{proof_id}", self._proof, "GET"),
             ("share", self._share, "POST"),
             *((action.value, self._form, "GET") for action in FORMS),
             *((action.value, self._take, "POST") for action in FORMS),
@@ -240,6 +244,19 @@ class CustomerPages:
         headers["cache-control"] = f"private, max-age={PICTURE_KEPT_S}"
         headers["content-security-policy"] = "default-src 'none'; sandbox"
         return Response(picture.data, media_type=picture.media_type, headers=headers)
+
+    async def _proof(self, request: Request, visitor: Visitor, view: JobView, page: PageState) -> Response:
+        """A photo or a signature of this visit, small, for as long as the page itself shows it."""
+        headers = self._headers(in_url=visitor.in_url)
+        shown = view.proofs if page.showing is Showing.completed else ()
+        proof = next((one for one in shown if one.id.hex == request.path_params["proof_id"]), None)
+        data = None
+        if proof is not None and self._files is not None:
+            data = await asyncio.to_thread(self._files.open_shown, visitor.link.organisation_id, proof.id)
+        if data is None:
+            return PlainTextResponse("there is no such picture", 404, headers)
+        headers["content-security-policy"] = "default-src 'none'; sandbox"
+        return Response(data, media_type="image/jpeg", headers=headers)
 
     async def _own(self, visitor: Visitor) -> Own:
         """What this link's contact wrote and rated."""

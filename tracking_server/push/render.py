@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -18,11 +18,14 @@ from tracking_server.domain.job import stops_before
 from tracking_server.domain.note import MOST_CHARACTERS, Note
 from tracking_server.domain.page_state import HIDDEN_S, Action, PageState, Showing, page_state
 from tracking_server.push.access import Visitor
+from tracking_server.store.proofs import ShownProof
 from tracking_server.store.views import Details, Firm, JobView, LinkRow, TechnicianCard
 from tracking_server.view_files import ViewFiles
 
 MOST_UPDATES = 4_096  # rendered updates kept: one for each job that is watched, in each language
-BASE = "\0"  # stands for the visitor's own address in what is rendered once for all; no text of the store holds NUL
+# They stand for what is the visitor's own in what is rendered once for all; no text of the store holds NUL.
+BASE = "\0base"
+REACHED = "\0reached"
 DAYS_AHEAD = 14
 STEP = {
     Showing.scheduled: 0,
@@ -66,16 +69,31 @@ class Words:
     arrived_s: float | None
     started_s: float | None
     ended_s: float | None
+    not_home_s: float | None
+    proofs: tuple[ShownProof, ...]
 
 
 def update(view: JobView, page: PageState, visitor: Visitor, now_s: float) -> str:
     """What changes on an open page: `status.html`. It is another only when it says something else."""
-    return _update(_words(view, page, visitor.language, now_s)).replace(BASE, visitor.base)
+    said = _update(_words(view, page, visitor.language, now_s))
+    return said.replace(BASE, visitor.base).replace(REACHED, " ".join(_reached(view, page, visitor.link.contact_id)))
+
+
+def _reached(view: JobView, page: PageState, contact_id: UUID) -> list[str]:
+    """The contact's own notes that are on the phone of the technician who is named, by their names in the page."""
+    if not page.names_technician:
+        return []
+    return [note_name(note_id) for owner, note_id in view.reached if owner == contact_id]
+
+
+def note_name(note_id: UUID) -> str:
+    """A note in a page: no more of its id than keeps it apart from the others there."""
+    return note_id.hex[:8]
 
 
 @lru_cache(maxsize=MOST_UPDATES)
 def _update(said: Words) -> str:
-    facts = _facts(said) | {"base": BASE}
+    facts = _facts(said) | {"base": BASE, "reached": REACHED}
     return _environment(said.language).get_template("status.html").render(facts)
 
 
@@ -152,7 +170,8 @@ class Renderer:
                 for at_s in (words.days_later(now_s, n, zone) for n in range(1, DAYS_AHEAD + 1))
             ],
             "rating": own.rating,
-            "notes": [(note, words.clock_time(note.made_s, zone, language)) for note in own.notes],
+            "notes": [(note, note_name(note.id), words.clock_time(note.made_s, zone, language)) for note in own.notes],
+            "reached": _reached(view, page, visitor.link.contact_id),
             "ends": ends_s and words.date(ends_s, zone, language),
         }
 
@@ -179,6 +198,8 @@ def _words(view: JobView, page: PageState, language: str, now_s: float) -> Words
         arrived_s=job.arrived_at_s,
         started_s=job.started_at_s,
         ended_s=job.ended_at_s,
+        not_home_s=job.not_home_at_s,
+        proofs=view.proofs if page.showing is Showing.completed else (),
     )
 
 
@@ -203,6 +224,9 @@ def _facts(said: Words) -> dict[str, Any]:
         "arrived": clock(said.arrived_s),
         "started": clock(said.started_s),
         "ended": clock(said.ended_s),
+        "waits": clock(said.not_home_s),
+        "photos": [proof for proof in said.proofs if proof.kind == "photo"],
+        "signatures": [proof for proof in said.proofs if proof.kind == "signature"],
         "ended_day": said.ended_s and words.date(said.ended_s, zone, language),
     }
 

@@ -19,6 +19,7 @@ from tracking_server.store.engine import to_seconds, to_time
 from tracking_server.store.jobs import job_of, select_jobs
 from tracking_server.store.notes import read_notes, read_unhandled, unhandled
 from tracking_server.store.people import read_shifts
+from tracking_server.store.proofs import ShownProof, read_proofs
 from tracking_server.store.schema import contact, customer, device, event, link, message, note, organisation
 from tracking_server.store.schema import job as job_table
 from tracking_server.store.schema import promise as promise_table
@@ -357,6 +358,7 @@ class Detail:
     messages: tuple[MessageLine, ...]
     contacts: tuple[ContactLine, ...]
     notes: tuple[Note, ...]
+    proofs: tuple[ShownProof, ...] = ()
 
 
 async def read_detail(connection: AsyncConnection, organisation_id: UUID, job_id: UUID) -> Detail | None:
@@ -408,4 +410,5 @@ async def read_detail(connection: AsyncConnection, organisation_id: UUID, job_id
             ContactLine(row.id, row.name, row.email, row.phone, row.language, row.links) for row in contacts
         ),
         notes=tuple(await read_notes(connection, organisation_id, job_id)),
+        proofs=tuple(await read_proofs(connection, organisation_id, job_id)),
     )

@@ -9,17 +9,20 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from tracking_server.store.attachments import Attachments
 from tracking_server.store.corrections import learn_correction
 from tracking_server.store.partitions import attach_partitions, partition_name, partition_names
-from tracking_server.store.schema import fix, organisation, quarantine
+from tracking_server.store.proofs import forget_files, known_files, old_files
+from tracking_server.store.schema import fix, note, organisation, quarantine, tap
 
 DROP_AFTER_DAYS = 60  # whatever an organisation's setting, no raw fix is older
+PROOF_DAYS = 365  # as the evidence of arrivals
 RETENTION_DAYS = 30  # an organisation's default
 DETACH_WITHIN_MS = 2_000  # when busier than that, the next day will do
 
 
-def maintain(owner_url: str, today: date | None = None) -> Iterator[str]:
-    """Attach, detach, delete and learn; yields a line for each thing done."""
+def maintain(owner_url: str, today: date | None = None, files: Attachments | None = None) -> Iterator[str]:
+    """Attach, detach, delete and learn; yields a line for each thing done. `files` are the photos and signatures."""
     today = today or datetime.now(UTC).date()
     engine = sa.create_engine(owner_url, poolclass=sa.NullPool)
     try:
@@ -37,9 +40,16 @@ def maintain(owner_url: str, today: date | None = None) -> Iterator[str]:
                 show = sa.text("SELECT set_config('app.organisation_id', :id, true)")
                 connection.execute(show, {"id": str(organisation_id)})
                 yield from _delete_old(connection, organisation_id, today)
+                old = _delete_old_proofs(connection, organisation_id, today)
                 correction = learn_correction(connection, organisation_id)
                 if correction is not None:
                     yield f"{organisation_id}: learnt travel times from {correction.trips} trips"
+                known = list(connection.scalars(known_files(organisation_id)))
+            if files is not None:
+                files.delete(organisation_id, old)
+                stray = files.delete_orphans(organisation_id, known)
+                if old or stray:
+                    yield f"{organisation_id}: deleted {len(old)} old photos and signatures, {stray} stray files"
         with engine.connect() as connection:
             strays = connection.scalar(sa.text("SELECT pg_relation_size('fix_default') > 0"))
         if strays:
@@ -78,3 +88,16 @@ def _delete_old(connection: sa.Connection, organisation_id: UUID, today: date) -
     kept = connection.execute(quarantine.delete().where(old_rest))
     if fixes.rowcount or kept.rowcount:
         yield f"{organisation_id}: deleted {fixes.rowcount} fixes, {kept.rowcount} quarantined"
+
+
+def _delete_old_proofs(connection: sa.Connection, organisation_id: UUID, today: date) -> list[UUID]:
+    """Rows of photos and signatures, and technicians' notes, past the time in which somebody may ask for them, and
+    taps whose phones have long been answered; returns whose files go too."""
+    before = datetime.combine(today, datetime.min.time(), UTC) - timedelta(days=PROOF_DAYS)
+    written = (note.c.organisation_id == organisation_id) & (note.c.author == "technician")
+    tapped = (tap.c.organisation_id == organisation_id) & (tap.c.received_at < before)
+    connection.execute(note.delete().where(written, note.c.made_at < before))
+    connection.execute(tap.delete().where(tapped))
+    old = list(connection.scalars(old_files(organisation_id, before)))
+    connection.execute(forget_files(organisation_id, old))
+    return old

@@ -67,6 +67,20 @@ async def read_notes(connection: AsyncConnection, organisation_id: UUID, job_id:
     return [note_of(row) for row in rows]
 
 
+async def read_reached(
+    connection: AsyncConnection, organisation_id: UUID, job_id: UUID, technician_id: UUID | None
+) -> tuple[tuple[UUID | None, UUID], ...]:
+    """Customers' notes on a job that are on this technician's phone: (contact, note)."""
+    if technician_id is None:
+        return ()
+    rows = await connection.execute(
+        sa.select(note.c.contact_id, note.c.id)
+        .where(note.c.organisation_id == organisation_id, note.c.job_id == job_id, note.c.reached_by == technician_id)
+        .order_by(note.c.made_at, note.c.id)
+    )
+    return tuple((row.contact_id, row.id) for row in rows)
+
+
 def unhandled(organisation_id: UUID) -> tuple[sa.ColumnElement[bool], ...]:
     """Which notes are customers' that nobody saw to yet."""
     return (

@@ -9,12 +9,14 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracking_server.domain.job import Job
+from tracking_server.domain.job import Job, State
 from tracking_server.domain.shift import Shift, open_shift
 from tracking_server.domain.updates import Position
 from tracking_server.store.engine import to_seconds
 from tracking_server.store.jobs import read_job, read_stops
+from tracking_server.store.notes import read_reached
 from tracking_server.store.people import read_shifts
+from tracking_server.store.proofs import ShownProof, read_proofs
 from tracking_server.store.schema import job as job_table
 from tracking_server.store.schema import link, organisation, promise, technician
 
@@ -74,6 +76,8 @@ class JobView:
     stops: tuple[Job, ...]
     shift: Shift | None
     position: Position | None
+    proofs: tuple[ShownProof, ...] = ()
+    reached: tuple[tuple[UUID | None, UUID], ...] = ()  # by contact: their notes that are on this technician's phone
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,8 @@ async def read_view(connection: AsyncConnection, organisation_id: UUID, job_id: 
         stops=stops,
         shift=shift,
         position=position,
+        proofs=tuple(await read_proofs(connection, organisation_id, job_id)) if job.state is State.completed else (),
+        reached=await read_reached(connection, organisation_id, job_id, job.technician_id),
     )
 
 

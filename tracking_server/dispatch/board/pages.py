@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,13 @@ from tracking_server.dispatch.board.looking import Looking, looking_at, technici
 from tracking_server.dispatch.board.render import HERE, Painter, Rows
 from tracking_server.dispatch.jobs import NotFound, NotPossible
 from tracking_server.domain.role import Deed
+from tracking_server.invitation import as_picture, invitation
 from tracking_server.outcome import Outdated
 from tracking_server.store.accounts import Session
+from tracking_server.store.attachments import Attachments
 from tracking_server.store.board import Board, read_board, read_detail, read_firm, read_line, read_technician_lines
 from tracking_server.store.engine import Contended, snapshot
+from tracking_server.store.proofs import read_proofs
 
 MAP_FILES = {
     "leaflet": "vendor/leaflet.js",
@@ -50,6 +54,7 @@ class BoardPages:
         public_url: str,
         map_attributes: Mapping[str, str],
         image_sources: Sequence[str] = (),
+        files: Attachments | None = None,
     ) -> None:
         self._gate = gate
         self._engine = engine
@@ -58,6 +63,7 @@ class BoardPages:
         self._public_url = public_url
         self._map_attributes = map_attributes
         self._headers = page_headers(image_sources)
+        self._files = files
 
     def routes(self) -> list[Route]:
         """Every path, with who may come in."""
@@ -77,6 +83,7 @@ class BoardPages:
             Route("/board/technicians", look(Deed.look, self._technicians), methods=["GET"]),
             Route("/board/jobs/new", look(Deed.dispatch, self._new), methods=["GET"]),
             does("/board/jobs/new", self._create),
+            Route(f"{job}/proof/{{proof_id:uuid}}", look(Deed.look, self._proof), methods=["GET"]),
             does(f"{job}/assign", self._assign),
             does(f"{job}/cancel", self._cancel),
             does(f"{job}/undo", self._undo),
@@ -176,6 +183,19 @@ class BoardPages:
         token = await self._actions.link(session.staff, request.path_params["job_id"], None, to_look=True)
         return go(f"/t/{token}")
 
+    async def _proof(self, request: Request, session: Session) -> Response:
+        """A photo or a signature of a visit, small."""
+        organisation_id, proof_id = session.staff.organisation_id, request.path_params["proof_id"]
+        async with snapshot(self._engine, organisation_id) as connection:
+            proofs = await read_proofs(connection, organisation_id, request.path_params["job_id"])
+        data = None
+        if self._files is not None and any(proof.id == proof_id for proof in proofs):
+            data = await asyncio.to_thread(self._files.open_shown, organisation_id, proof_id)
+        if data is None:
+            return said(request, session, "missing", 404)
+        headers = self._headers | {"content-security-policy": "default-src 'none'; sandbox"}
+        return Response(data, media_type="image/jpeg", headers=headers)
+
     async def _new(self, request: Request, session: Session) -> Response:
         return await self._show_new(request, session, 200, {}, None)
 
@@ -247,7 +267,16 @@ class BoardPages:
         organisation_id = session.staff.organisation_id
         async with snapshot(self._engine, organisation_id) as connection:
             lines = await read_technician_lines(connection, organisation_id, self._clock.now())
-        facts = {"lines": lines, "reason": reason, "code": code, "paired": paired}
+        address = None if code is None else invitation(self._public_url, code)
+        picture = None if address is None else as_picture(address)
+        facts = {
+            "lines": lines,
+            "reason": reason,
+            "code": code,
+            "paired": paired,
+            "address": self._public_url,
+            "picture": picture,
+        }
         return self._answer(request, session, "technicians.html", status, **facts)
 
     async def _handle_note(self, request: Request, session: Session, form: dict[str, str]) -> Response:

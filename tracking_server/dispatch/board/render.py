@@ -29,7 +29,7 @@ from tracking_server.domain.board import (
 from tracking_server.domain.board import troubles as troubles_of
 from tracking_server.domain.events import EventKind
 from tracking_server.domain.job import TRANSITIONS as ALLOWED
-from tracking_server.domain.job import UNDOABLE, Job, State
+from tracking_server.domain.job import UNDOABLE, WAITED_FOR, Job, State
 from tracking_server.domain.note import NoteKind
 from tracking_server.store.accounts import Session
 from tracking_server.store.board import Board, Detail, EventLine, JobLine, TechnicianLine
@@ -191,6 +191,11 @@ class Painter:
             for name, unit in UNITS.items()
             if name in known
         ]
+        found += [
+            (name, format_unit(round(known[name] / seconds), "duration-minute", "short", locale=self._language))
+            for name, seconds in (("minutes", 1), ("waited_s", 60))
+            if name in known
+        ]
         found += [(name, self.moment(known[name], zone)) for name in ("fix_time_s", "likely_s") if name in known]
         if "promised" in known:
             earliest_s, latest_s = known["promised"]
@@ -247,8 +252,10 @@ class Painter:
                     ("started", job.started_at_s),
                     ("ended", job.ended_at_s),
                     ("en_route", job.en_route_at_s),
+                    ("not_home", job.not_home_at_s),
                 )
             },
+            "said_late": job.late_min if job.state in WAITED_FOR else None,
             "selected": self._looking.job_id == job.id,
         }
 
