@@ -19,16 +19,20 @@ from tracking_server.accounts import people as accounts
 from tracking_server.clock import clock_from
 from tracking_server.dispatch import jobs as dispatch
 from tracking_server.domain.geofence import Geofence
+from tracking_server.domain.proof import Proof, Rule, rules
 from tracking_server.domain.updates import JobChanged
 from tracking_server.installation import Json, UserError, installation, migrate_embedded, show, show_one
 from tracking_server.invitation import as_text, invitation
 from tracking_server.live.bus import Bus
 from tracking_server.notify.channels.email import one_address
+from tracking_server.organisation_settings import read_settings
 from tracking_server.phone_numbers import NotANumber, e164
 from tracking_server.settings import Settings
 from tracking_server.store import devices, people
 from tracking_server.store import jobs as job_store
+from tracking_server.store.days import read_firms_settings
 from tracking_server.store.engine import begin, create_engine, transaction, watching
+from tracking_server.store.notes import count_version_up
 from tracking_server.store.schema import organisation as organisation_table
 
 T = TypeVar("T")
@@ -104,6 +108,11 @@ def with_every_organisation(do: Callable[[AsyncEngine, float], Awaitable[T]]) ->
         return asyncio.run(run(settings))
 
 
+def _rules(photo: Rule | None, signature: Rule | None, note: Rule | None) -> dict[Proof, Rule]:
+    named = ((Proof.photo, photo), (Proof.signature, signature), (Proof.note, note))
+    return {proof: rule for proof, rule in named if rule is not None}
+
+
 def a_time_zone(name: str) -> str:
     """One that the time zone database knows."""
     try:
@@ -135,6 +144,9 @@ def a_number(typed: str | None) -> str | None:
 
 
 TimeZone = Annotated[str, typer.Option(help="As in Europe/Lisbon.", callback=a_time_zone)]
+PhotoRule = Annotated[Rule | None, typer.Option("--photo", help="Is a photo asked for?")]
+SignatureRule = Annotated[Rule | None, typer.Option("--signature", help="Is a signature asked for?")]
+NoteRule = Annotated[Rule | None, typer.Option("--note", help="Is a note asked for?")]
 Language = Annotated[str, typer.Option(help="en, th or ar.", callback=a_language)]
 
 
@@ -197,6 +209,30 @@ def first_owner_url(settings: Settings) -> str | None:
 def setup_url(token: str, public_url: str) -> str:
     """Where the first owner is made."""
     return f"{public_url}/board/setup/{token}"
+
+
+@organisations_app.command("proof")
+def organisation_proof(
+    photo: PhotoRule = None,
+    signature: SignatureRule = None,
+    note: NoteRule = None,
+    organisation: Organisation = None,
+    as_json: Json = False,
+) -> None:
+    """What every visit asks for before it is done; shows it, and changes what is named."""
+
+    async def do(work: Work) -> dict[str, Any]:
+        columns = organisation_table.c
+        kept = await read_firms_settings(work.connection, work.organisation_id)
+        proof = read_settings(kept).proof | _rules(photo, signature, note)
+        await work.connection.execute(
+            organisation_table.update()
+            .where(columns.id == work.organisation_id)
+            .values(settings=kept | {"proof": proof})
+        )
+        return {name.value: rules(proof, {}).get(name, Rule.optional).value for name in Proof}
+
+    show_one(in_store(do, organisation), as_json)
 
 
 @organisations_app.command("show")
@@ -298,6 +334,9 @@ def create_job(
         float, typer.Option(min=-24, max=8_760, help="The promised window begins in so many hours.")
     ] = 1.0,
     technician: Annotated[UUID | None, typer.Option(help="Assign it at once.")] = None,
+    photo: PhotoRule = None,
+    signature: SignatureRule = None,
+    note: NoteRule = None,
     organisation: Organisation = None,
     as_json: Json = False,
 ) -> None:
@@ -310,7 +349,8 @@ def create_job(
         )
         promised = (now_s + in_hours * 3600, now_s + (in_hours + 2) * 3600)
         zone = await people.time_zone(connection, organisation_id)
-        new = dispatch.NewJob(customer_id, title, address, zone, Geofence(lon, lat, radius_m), promised)
+        proof, place = _rules(photo, signature, note), Geofence(lon, lat, radius_m)
+        new = dispatch.NewJob(customer_id, title, address, zone, place, promised, proof=proof)
         job = await dispatch.create_job(connection, organisation_id, new, actor=ACTOR, now_s=now_s)
         if technician is not None:
             await _assign(work, job.id, technician)
@@ -318,6 +358,25 @@ def create_job(
         return {"id": job.id, "link": _url(token)}
 
     show_one(in_store(do, organisation), as_json)
+
+
+@jobs_app.command("proof")
+def job_proof(
+    job: UUID,
+    photo: PhotoRule = None,
+    signature: SignatureRule = None,
+    note: NoteRule = None,
+    organisation: Organisation = None,
+) -> None:
+    """What this visit asks for before it is done, in place of the firm's usual; what is not named is as usual."""
+
+    async def do(work: Work) -> None:
+        connection, organisation_id = work.connection, work.organisation_id
+        if not await job_store.set_proof(connection, organisation_id, job, _rules(photo, signature, note)):
+            raise dispatch.NotFound(f"there is no job {job}")
+        work.changes.append(await count_version_up(connection, organisation_id, job))
+
+    in_store(do, organisation)
 
 
 @jobs_app.command("assign")

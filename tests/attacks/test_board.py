@@ -20,7 +20,8 @@ from tracking_server.domain.note import Author, Note, NoteKind
 from tracking_server.domain.role import Role
 from tracking_server.store.engine import transaction
 from tracking_server.store.notes import insert_note
-from tracking_server.store.schema import contact, message
+from tracking_server.store.proofs import NewFile, insert_file
+from tracking_server.store.schema import attachment, contact, message
 
 TABLES = ("job", "technician", "device", "pairing_code", "link", "staff", "invite", "note", "message")
 OWN_ACCOUNT = ("/board/account/everywhere", "/board/account/password", "/board/account/language", "/board/sign-out")
@@ -36,6 +37,7 @@ class Things:
     note_id: UUID
     message_id: UUID
     contact_id: UUID
+    proof_id: UUID
 
     def fill(self, path: str) -> str:
         """A path that names them."""
@@ -45,6 +47,7 @@ class Things:
             ("technician_id", self.technician_id),
             ("staff_id", self.staff_id),
             ("item_id", item),
+            ("proof_id", self.proof_id),
         ):
             path = path.replace(f"{{{name}:uuid}}", str(thing))
         return path
@@ -62,7 +65,7 @@ class Things:
         }
 
 
-NOTHING = Things(*(uuid4() for _ in range(6)))
+NOTHING = Things(*(uuid4() for _ in range(7)))
 
 
 async def things_of(firm: Firm) -> Things:
@@ -75,7 +78,12 @@ async def things_of(firm: Firm) -> Things:
         message_id = await connection.scalar(sa.select(message.c.id))
         contact_id = await connection.scalar(sa.select(contact.c.id))
     staff = await hire(firm, Role.viewer, email=f"{uuid4().hex}@x.example")
-    return Things(job_id, phone.device.technician_id, staff.id, note.id, message_id, contact_id)
+    async with transaction(firm.engine, firm.organisation_id) as connection:
+        proof_id = uuid4()
+        new = NewFile(proof_id, job_id, "photo", "image/jpeg", 1, b"", firm.now_s, shown=True)
+        await insert_file(connection, phone.device, new, 1, firm.now_s)
+        await connection.execute(attachment.update().values(verdict=None))
+    return Things(job_id, phone.device.technician_id, staff.id, note.id, message_id, contact_id, proof_id)
 
 
 async def everything(firm: Firm) -> list[str]:

@@ -11,6 +11,7 @@ from tracking_server.domain.eta import Window
 from tracking_server.domain.events import Cause, Event, EventKind
 from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import Job, State, advance, is_late, late_at_s, next_stop, stops_before
+from tracking_server.domain.message import MessageKind, owed_for
 
 JOB = Job(UUID(int=1), State.assigned, 3, Geofence(-8.61, 41.14), UUID(int=9), 1, assignment=1)
 
@@ -99,3 +100,82 @@ def test_a_start_that_is_taken_back_takes_back_the_arrival_it_implied() -> None:
     assert after(implied, EventKind.undone).arrived_at_s is None
     seen = after(JOB, EventKind.en_route, EventKind.arrived, EventKind.started, EventKind.undone)
     assert (seen.state, seen.arrived_at_s, seen.started_at_s) == (State.arrived, 101.0, None)
+
+
+PROMISED = replace(JOB, promise=1, promised=(10_000.0, 13_600.0))
+
+
+def say_late(job: Job, minutes: int, at_s: float = 9_000.0) -> Job | None:
+    return advance(job, Event(EventKind.late, at_s, Cause.tap, minutes=minutes))
+
+
+def test_a_technicians_word_makes_a_new_promise() -> None:
+    """Twenty minutes late is the window twenty minutes later; said again it is nothing new; forty are forty of the
+    first window, not sixty; and a smaller number brings it back without a message."""
+    late = say_late(PROMISED, 20)
+    assert late is not None
+    assert (late.promised, late.promise, late.late_promise, late.late_min) == ((11_200.0, 14_800.0), 2, 1, 20)
+    assert say_late(late, 20) is None
+    later = say_late(late, 40)
+    assert later is not None
+    assert (later.promised, later.promise, later.late_promise) == ((12_400.0, 16_000.0), 3, 2)
+    sooner = say_late(later, 15)
+    assert sooner is not None
+    assert (sooner.promised, sooner.promise, sooner.late_promise) == ((10_900.0, 14_500.0), 4, 2)
+    kinds = [
+        [owed.kind for owed in owed_for(before, after, Event(EventKind.late, 9_000.0, Cause.tap))]
+        for before, after in ((PROMISED, late), (late, later), (later, sooner))
+    ]
+    assert kinds == [[MessageKind.delayed], [MessageKind.delayed], []]
+
+
+def test_up_to_ten_minutes_are_no_news_for_a_customer() -> None:
+    """The office sees it; the promise stands, and nobody is told."""
+    late = say_late(PROMISED, 10)
+    assert late is not None
+    assert (late.promised, late.promise, late.late_promise, late.late_min) == (PROMISED.promised, 1, 0, 10)
+    assert owed_for(PROMISED, late, Event(EventKind.late, 9_000.0, Cause.tap)) == []
+
+
+def test_no_window_is_promised_that_is_over() -> None:
+    """Said after the promised window, the minutes count from now."""
+    late = say_late(PROMISED, 20, at_s=20_000.0)
+    assert late is not None
+    assert late.promised == (20_000.0 + 1_200 - 3_600, 20_000.0 + 1_200)
+
+
+def test_minutes_that_are_none_say_nothing() -> None:
+    """Nor does lateness for a visit that has begun; without a promise only the office is told."""
+    assert say_late(PROMISED, 0) is None
+    assert advance(PROMISED, Event(EventKind.late, 1.0, Cause.tap)) is None
+    assert say_late(replace(PROMISED, state=State.arrived), 20) is None
+    unpromised = say_late(JOB, 20)
+    assert unpromised is not None
+    assert (unpromised.promised, unpromised.late_min) == (None, 20)
+
+
+def test_another_technician_begins_without_the_lateness_of_the_first() -> None:
+    """The promise stays as it was told; what the next one says counts from it."""
+    late = say_late(PROMISED, 20)
+    assert late is not None
+    given = after(late, EventKind.reassigned)
+    assert (given.late_min, given.promised) == (None, late.promised)
+
+
+def test_waiting_at_the_door_ends_with_the_next_step() -> None:
+    """It begins once, at the door only, and is over when somebody opens, when it is given up, or was no arrival."""
+    arrived = after(JOB, EventKind.en_route, EventKind.arrived)
+    waiting = after(arrived, EventKind.not_home)
+    assert (waiting.state, waiting.not_home_at_s) == (State.arrived, 100.0)
+    assert advance(waiting, Event(EventKind.not_home, 200.0, Cause.tap)) is None
+    assert advance(JOB, Event(EventKind.not_home, 200.0, Cause.tap)) is None
+    for kind in (EventKind.started, EventKind.no_access, EventKind.undone, EventKind.reassigned):
+        assert after(waiting, kind).not_home_at_s is None, kind
+
+
+def test_a_note_moves_nothing() -> None:
+    """Before, during and after the visit; an empty one is none."""
+    for state in (State.assigned, State.in_progress, State.completed, State.no_access):
+        noted = advance(replace(JOB, state=state), Event(EventKind.noted, 1.0, Cause.tap, text="behind the fridge"))
+        assert noted == replace(JOB, state=state, version=JOB.version + 1)
+    assert advance(JOB, Event(EventKind.noted, 1.0, Cause.tap)) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
@@ -14,6 +15,7 @@ from tracking_server.domain.checkpoint import Checkpoint
 from tracking_server.domain.events import Cause, Event, EventKind
 from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import Job, late_at_s
+from tracking_server.domain.proof import Proof, Rule
 from tracking_server.domain.updates import JobChanged
 from tracking_server.store import jobs as job_store
 from tracking_server.store import people
@@ -29,7 +31,8 @@ class NotPossible(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a dispatcher says about a job. `promised` is the window told to the customer, in epoch seconds."""
+    """What a dispatcher says about a job. `promised` is the window told to the customer, in epoch seconds; `proof` what
+    this visit asks for where it is not the firm's usual."""
 
     customer_id: UUID
     title: str
@@ -39,6 +42,7 @@ class NewJob:
     promised: tuple[float, float] | None = None
     duration_s: int = 3600
     preparation: str | None = None
+    proof: Mapping[Proof, Rule] = field(default_factory=dict)
     id: UUID = field(default_factory=uuid4)
 
 
@@ -57,6 +61,7 @@ async def create_job(
         fence=new.geofence,
         duration_s=new.duration_s,
         preparation=new.preparation,
+        proof=new.proof,
         now_s=now_s,
     )
     if new.promised is None:

@@ -28,6 +28,15 @@ ID_IN_FRONT = re.compile(rb'\s*\{\s*"id"\s*:\s*(\d{1,18})\s*[,}]')
 _encoder = msgspec.json.Encoder()
 
 
+class Numbered(msgspec.Struct):
+    """What every message has."""
+
+    id: int
+
+
+_numbered = msgspec.json.Decoder(Numbered)
+
+
 class Refused(Exception):
     """No stream for this request; the status of HTTP says why."""
 
@@ -82,7 +91,7 @@ class PhoneStream:
                 packed = message.get("bytes")
                 body, encoding = (message["text"].encode(), "") if packed is None else (packed, "gzip")
                 answer = await self._answer(connection.device, body, encoding, self._clock.now())
-                await connection.say(_encoder.encode({"id": id_in_front(body, encoding), **answer}).decode())
+                await connection.say(_encoder.encode({"id": message_id(body, encoding), **answer}).decode())
         except asyncio.CancelledError:
             if not connection.closed:  # it was not we who let it go
                 raise
@@ -98,8 +107,8 @@ class PhoneStream:
         return acknowledgement_facts(acknowledgement, self._clock.now(), unreadable)
 
 
-def id_in_front(body: bytes, encoding: str) -> int | None:
-    """The number that a message begins with: found also in one that cannot be read, or not be inflated to its end."""
+def message_id(body: bytes, encoding: str) -> int | None:
+    """The number of a message, None when it has none. One in front is found also in what cannot be read."""
     head = body[:HEAD_BYTES]
     if encoding:
         try:
@@ -107,7 +116,12 @@ def id_in_front(body: bytes, encoding: str) -> int | None:
         except zlib.error:
             return None
     found = ID_IN_FRONT.match(head)
-    return None if found is None else int(found[1])
+    if found is not None:
+        return int(found[1])
+    try:
+        return _numbered.decode(wire.inflate(body, encoding)).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, wire.TooLarge, wire.Unreadable):
+        return None
 
 
 async def _refuse(scope: Scope, send: Send, why: Refused) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from tracking_server.domain.eta import Window
 from tracking_server.domain.events import Event
 from tracking_server.domain.geofence import Geofence
 from tracking_server.domain.job import JUST_ENDED_S, OPEN, Job, State
+from tracking_server.domain.proof import Proof, Rule
 from tracking_server.store.engine import to_seconds, to_time
 from tracking_server.store.schema import audit, contact, event, geofence, job, organisation, promise
 
@@ -187,6 +188,7 @@ async def insert_job(
     fence: Geofence,
     duration_s: int,
     preparation: str | None = None,
+    proof: Mapping[Proof, Rule] | None = None,
     now_s: float,
 ) -> Job:
     """A new job in state draft, with the firm's next number and its geofence."""
@@ -207,6 +209,7 @@ async def insert_job(
             time_zone=time_zone,
             duration_s=duration_s,
             preparation=preparation,
+            proof=dict(proof or {}),
             number=number,
             created_at=to_time(now_s),
         )
@@ -257,6 +260,16 @@ async def save_job(connection: AsyncConnection, organisation_id: UUID, before: J
         )
     )
     return updated.rowcount == 1
+
+
+async def set_proof(
+    connection: AsyncConnection, organisation_id: UUID, job_id: UUID, proof: Mapping[Proof, Rule]
+) -> bool:
+    """What this visit asks for where it is not the firm's usual; says whether there is such a job."""
+    done = await connection.execute(
+        job.update().where(job.c.organisation_id == organisation_id, job.c.id == job_id).values(proof=dict(proof))
+    )
+    return done.rowcount == 1
 
 
 async def say_why_ended(
