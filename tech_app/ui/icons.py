@@ -1,0 +1,92 @@
+"""The signs beside the words: glyphs of the app's own font, which is made from this table, by what they mean."""
+
+from __future__ import annotations
+
+FIRST = 0xF700  # a private place that the clusters of `core.shaping` leave free
+
+# What it means to us -> what Google's Material Icons call it. The order gives the code points.
+ICONS = {
+    "back": "arrow_back",
+    "next": "chevron_right",
+    "menu": "menu",
+    "more": "more_vert",
+    "close": "close",
+    "add": "add",
+    "minus": "remove",
+    "delete": "delete",
+    "undo": "undo",
+    "edit": "edit",
+    "call": "call",
+    "message": "chat",
+    "navigate": "navigation",
+    "camera": "photo_camera",
+    "picture": "image",
+    "pen": "draw",
+    "qr": "qr_code_scanner",
+    "check": "check",
+    "done": "check_circle",
+    "open": "radio_button_unchecked",
+    "chosen": "radio_button_checked",
+    "cancel": "cancel",
+    "clock": "schedule",
+    "timer": "timer",
+    "today": "today",
+    "warning": "warning",
+    "error": "error",
+    "info": "info",
+    "help": "help",
+    "sync": "sync",
+    "sync_off": "sync_problem",
+    "cloud": "cloud_done",
+    "cloud_off": "cloud_off",
+    "upload": "cloud_upload",
+    "download": "download",
+    "gps": "gps_fixed",
+    "gps_off": "gps_off",
+    "place": "place",
+    "map": "map",
+    "flag": "flag",
+    "car": "directions_car",
+    "home": "home",
+    "door": "meeting_room",
+    "no_door": "no_meeting_room",
+    "key": "vpn_key",
+    "lock": "lock",
+    "eye": "visibility",
+    "eye_off": "visibility_off",
+    "person": "person",
+    "people": "people",
+    "office": "business",
+    "pause": "pause",
+    "play": "play_arrow",
+    "stop": "stop",
+    "break": "free_breakfast",
+    "work": "build",
+    "note": "description",
+    "list": "list",
+    "settings": "settings",
+    "battery": "battery_full",
+    "dark": "dark_mode",
+    "light": "light_mode",
+    "language": "language",
+    "down": "expand_more",
+    "up": "expand_less",
+    "swap": "swap_vert",
+    "redo": "redo",
+    "forward": "arrow_forward",
+    "previous": "chevron_left",
+}
+CODES = {name: FIRST + n for n, name in enumerate(ICONS)}
+MIRRORED = {
+    "back": "forward",
+    "forward": "back",
+    "next": "previous",
+    "previous": "next",
+    "undo": "redo",
+    "redo": "undo",
+}
+
+
+def glyph(name: str, right_to_left: bool = False) -> str:
+    """The character that draws an icon; arrows point the other way where one reads from the right."""
+    return chr(CODES[MIRRORED.get(name, name) if right_to_left else name])

@@ -1,0 +1,3 @@
+"""The app in a real window that no screen shows."""
+
+import tests.support.headless  # noqa: F401 - before any Kivy
