@@ -39,6 +39,8 @@ SYLLABLES = re.compile(
 UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 ELLIPSIS = "…"
+BRACKETS = {"(": ")", "[": "]", "{": "}"}
+LEFT_MARK, RIGHT_MARK = "\u200e", "\u200f"
 
 _reshaper = ArabicReshaper()  # its own choice of ligatures: lam-alef and the name of God
 
@@ -65,9 +67,46 @@ def drawn(line: str, right_to_left: bool | None = None) -> str:
     line = unicodedata.normalize("NFC", line)
     if RIGHT_TO_LEFT.search(line):
         turned = reads_right_to_left(line) if right_to_left is None else right_to_left
-        line = get_display(_reshaper.reshape(UNSEEN.sub("", line)), base_dir="R" if turned else "L")
+        joined = _reshaper.reshape(UNSEEN.sub("", line))
+        line = get_display(_with_brackets_held(joined, turned), base_dir="R" if turned else "L")
     line = AM_AFTER_TONE.sub(NIKHAHIT + r"\1" + SARA_AA, UNSEEN.sub("", line))
     return CLUSTER.sub(_cluster, line)
+
+
+def _with_brackets_held(line: str, right_to_left: bool) -> str:
+    """Marks of direction around brackets, so that both of a pair go the way of what they enclose.
+
+    This is rule N0 of Unicode's algorithm, which came in 2013 and which the library for it lacks.
+    """
+    ways = _strong_ways(line, right_to_left)
+    held = list(line)
+    opened: list[int] = []
+    for at, sign in enumerate(line):
+        if sign in BRACKETS:
+            opened.append(at)
+        elif opened and sign == BRACKETS[line[opened[-1]]]:
+            begin = opened.pop()
+            within = {way for way in ways[begin:at] if way is not None}
+            if not within:
+                continue
+            before = next((way for way in reversed(ways[:begin]) if way is not None), right_to_left)
+            way = right_to_left if right_to_left in within else before
+            mark = RIGHT_MARK if way else LEFT_MARK
+            for place in (begin, at):
+                held[place] = mark + line[place] + mark
+    return "".join(held)
+
+
+def _strong_ways(line: str, right_to_left: bool) -> list[bool | None]:
+    """For each sign whether it reads to the left; a number as the letters before it, None for what goes either way."""
+    ways: list[bool | None] = []
+    letters_way = right_to_left
+    for sign in line:
+        kind = unicodedata.bidirectional(sign)
+        if kind in ("L", "R", "AL"):
+            letters_way = kind != "L"
+        ways.append(letters_way if kind in ("L", "R", "AL", "EN", "AN") else None)
+    return ways
 
 
 def _cluster(found: re.Match[str]) -> str:

@@ -154,8 +154,9 @@ def timer(seconds: float) -> str:
 
 def distance(metres: float) -> str:
     """How far: 80 m, 1.2 km, 14 km."""
-    if metres < 1000:
-        return _("%(number)s m") % {"number": round(metres / 10) * 10 if metres >= 20 else round(metres)}
+    rounded = round(metres / 10) * 10 if metres >= 20 else round(metres)
+    if rounded < 1000:
+        return _("%(number)s m") % {"number": rounded}
     kilometres = metres / 1000
     return _("%(number)s km") % {"number": f"{kilometres:.1f}" if kilometres < 10 else f"{kilometres:.0f}"}
 
