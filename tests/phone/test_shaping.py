@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -84,13 +85,13 @@ def test_anything_can_be_drawn(text: str) -> None:
 
 @given(ANYTHING, st.integers(1, 400))
 def test_lines_hold_the_whole_text_and_fit(text: str, width: int) -> None:
-    """In order, each within the width unless a single letter is wider, and none begins with a sign of the one before."""
+    """In order, each within the width unless a letter alone is wider; none begins with a sign of the line before."""
     lines = wrapped(text, width, ten_a_letter)
     assert _bare("".join(lines)) == _bare(text)
     for line in lines:
         assert ten_a_letter(line) <= width or len(letters(line)) == 1
         assert not line or line[-1] not in NOT_LAST or line[-1] in "([" or text.rstrip("\n ").endswith(line[-1])
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(lines):
         if before and line and line[0] in MARKS:
             assert text.find("\n" + line[0]) >= 0 or text.find(" " + line[0]) >= 0 or "\u200b" + line[0] in text
 

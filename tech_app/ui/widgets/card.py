@@ -53,8 +53,10 @@ class TouchCard(ButtonBehavior, Card):
 
     def __init__(self, *children: Widget, on_tap: Any = None, **kwargs: Any) -> None:
         kwargs.setdefault("border", "edge")
-        super().__init__(*children, **kwargs)
+        super().__init__(**kwargs)  # Kivy's behaviour takes nothing but names
         self._on_tap = on_tap
+        for child in children:
+            self.add_widget(child)
 
     def on_state(self, _: object, state: str) -> None:
         self.paper = "calm_paper" if state == "down" else "card"

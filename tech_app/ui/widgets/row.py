@@ -21,6 +21,7 @@ class Row(BoxLayout):
         super().__init__(orientation="horizontal", **kwargs)
         if self.size_hint_y is None:
             self.bind(minimum_height=self.setter("height"))
+            self.height = 0  # and not Kivy's 100 while there is nothing in it
         for child in children:
             self.add_widget(child)
 
@@ -42,5 +43,6 @@ class Column(BoxLayout):
         super().__init__(orientation="vertical", **kwargs)
         if self.size_hint_y is None:
             self.bind(minimum_height=self.setter("height"))
+            self.height = 0  # and not Kivy's 100 while there is nothing in it
         for child in children:
             self.add_widget(child)

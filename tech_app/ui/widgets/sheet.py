@@ -53,9 +53,6 @@ class Sheet(ModalView):
             overlay_color=(0, 0, 0, 0.6),
             **kwargs,
         )
-        with self.canvas.before:
-            Color(*theme.card)
-            self._shape = RoundedRectangle(radius=[dp(ROUND_DP * 1.5)] * 2 + [0, 0])
         self._on_choice = on_choice
         edge = dp(EDGE_DP)
         self.column = Column(padding=(edge, edge, edge, edge + insets.bottom), spacing=dp(GAP_DP))
@@ -69,6 +66,9 @@ class Sheet(ModalView):
             self.column.add_widget(button)
         self.column.add_widget(PushButton(cancel or _("Cancel"), kind="quiet", on_tap=self.dismiss))
         self.scroll = ScrollView(do_scroll_x=False, bar_width=dp(4))
+        with self.scroll.canvas.before:  # over what dims the screen, which ModalView draws last
+            Color(*theme.card)
+            self._shape = RoundedRectangle(radius=[dp(ROUND_DP * 1.5)] * 2 + [0, 0])
         self.scroll.add_widget(self.column)
         self.add_widget(self.scroll)
         self.column.bind(height=self._fit)

@@ -19,7 +19,7 @@ PICTURE_WIDTH = 800  # pixels: as sharp on every phone
 class Signature(Widget):
     """Always dark on white, as the picture will be. `count` is how many strokes there are.
 
-    A stroke goes on outside of the field at its edge, and a scroll view below does not take it for a drag.
+    A stroke that leaves the field goes on at its edge. Not for the inside of what scrolls, which would take the stroke.
     """
 
     count = NumericProperty(0)
