@@ -32,9 +32,7 @@ NOT_LAST = frozenset(LEADING_VOWELS + "([{«“\u2018")
 ZERO_WIDTH_SPACE = "\u200b"
 SPACES = re.compile(f"(?<=[ \t{ZERO_WIDTH_SPACE}])(?![ \t{ZERO_WIDTH_SPACE}])")
 # Thai has no spaces between words. Where nothing marks them, a syllable begins or ends here for certain.
-SYLLABLES = re.compile(
-    f"(?<=[\u0e01-\u0e5b])(?=[{LEADING_VOWELS}])|(?<=[\u0e30\u0e33\u0e2f\u0e46\u0e4c])(?=[\u0e01-\u0e5b])"
-)
+SYLLABLES = re.compile(f"(?<=[\u0e01-\u0e5b])(?=[{LEADING_VOWELS}])|(?<=[\u0e2f\u0e46\u0e4c])(?=[\u0e01-\u0e5b])")
 # Isolates and marks of direction have done their work once a line is turned round, and have no glyph.
 UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")

@@ -176,6 +176,7 @@ class Driver:
 
     async def tap(self, what: str | Widget, nth: int = 0) -> None:
         """Touch a widget, or what has this text, and let go. Scrolls there first where it has to."""
+        await self.frames(2)  # where it is to be seen soon is not yet where it lies
         widget = self.find(what, nth) if isinstance(what, str) else what
         await self.scroll_to(widget)
         await self.tap_at(*middle(widget))

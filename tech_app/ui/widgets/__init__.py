@@ -1,6 +1,7 @@
 """The few widgets that every screen is made of: large to touch, readable in the sun, mirrored for Arabic."""
 
 from tech_app.ui.widgets.banner import Banner
+from tech_app.ui.widgets.button_row import ButtonRow
 from tech_app.ui.widgets.card import Card, TouchCard
 from tech_app.ui.widgets.chip import Chip
 from tech_app.ui.widgets.field import Field
@@ -18,6 +19,7 @@ from tech_app.ui.widgets.top_bar import TopBar
 
 __all__ = [
     "Banner",
+    "ButtonRow",
     "Card",
     "Chip",
     "Choice",

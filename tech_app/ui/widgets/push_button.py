@@ -78,13 +78,26 @@ class PushButton(ButtonBehavior, Widget):
         self.words.text, self.sign.icon = self.text, self.icon
         self._place()
 
+    @property
+    def natural_width(self) -> float:
+        """In pixels, with the words on as few lines as they have."""
+        words_px = max((self.words.measure(line) for line in self.text.split("\n")), default=0.0)
+        return self.sign.width + self._gap + words_px + 2 * self._padding
+
+    @property
+    def _gap(self) -> float:
+        return float(dp(GAP_DP)) if self.icon and self.text else 0.0
+
+    @property
+    def _padding(self) -> float:
+        return float(dp(GAP_DP)) if self.text else 0.0
+
     def _place(self, *_: object) -> None:
         """Icon and words together in the middle; the words wrap where they need to."""
-        gap = dp(GAP_DP) if self.icon and self.text else 0
-        padding = dp(GAP_DP) if self.text else 0
-        natural = max((self.words.measure(line) for line in self.text.split("\n")), default=0)
+        gap, padding = self._gap, self._padding
+        natural = self.natural_width - self.sign.width - gap - 2 * padding
         if self.size_hint_x is None:
-            self.width = max(dp(TARGET_DP), natural + self.sign.width + gap + 4 * padding)
+            self.width = max(dp(TARGET_DP), self.natural_width + 2 * padding)
         room = max(1.0, self.width - 2 * padding - self.sign.width - gap)
         self.words.width = min(room, natural + 1) if self.text else 0
         if self.size_hint_y is None:
