@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from arabic_reshaper import ArabicReshaper
 from bidi.algorithm import get_display
@@ -60,6 +61,7 @@ def reads_right_to_left(text: str, otherwise: bool = False) -> bool:
     return otherwise
 
 
+@lru_cache(maxsize=4096)
 def drawn(line: str, right_to_left: bool | None = None) -> str:
     """What to give SDL2 to draw one line; `right_to_left` where the paragraph's direction is known."""
     line = unicodedata.normalize("NFC", line)

@@ -186,7 +186,7 @@ async def test_a_sheet_is_brighter_than_what_it_lies_over() -> None:
 
 
 async def test_a_tap_can_be_taken_back_for_a_while() -> None:
-    """The snackbar's action is called once, and it is gone then; a newer one takes its place."""
+    """The snackbar's action is called once, and it is gone then; a newer one takes its place, a touch puts it away."""
     undone: list[str] = []
     root = FloatLayout()
     async with opened(root) as driver:
@@ -197,6 +197,10 @@ async def test_a_tap_can_be_taken_back_for_a_while() -> None:
         await driver.tap("Undo")
         assert undone == ["started"]
         assert not driver.sees("Started")
+        Snackbar("Ended", action="Undo", on_action=lambda: undone.append("ended")).show(root)
+        await driver.tap("Ended")
+        assert not driver.sees("Ended")
+        assert undone == ["started"]
         Snackbar("Done", seconds=0.05).show(root)
         await driver.until(lambda: not driver.sees("Done"), "its end")
 

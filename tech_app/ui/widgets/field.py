@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kivy.graphics import Color, Line
 from kivy.metrics import dp, sp
 from kivy.properties import StringProperty
 from kivy.uix.textinput import TextInput
 
 from tech_app.core.shaping import drawn
+from tech_app.ui import words
 from tech_app.ui.theme import BODY_SP, REGULAR, TARGET_DP, theme
 from tech_app.ui.widgets.row import Column
 from tech_app.ui.widgets.text import Text
@@ -50,12 +52,18 @@ class Field(Column):
             background_normal="",
             background_active="",
             cursor_width=dp(2),
+            halign="right" if words.is_right_to_left() else "left",
         )
+        with self.input.canvas.after:
+            self._edge_colour = Color()
+            self._edge = Line()
         self.preview = Text("", tone="soft")
         self.wrong = Text("", role="small", tone="bad_ink")
         for part in (self.label, self.input):
             self.add_widget(part)
-        self.input.bind(text=self._typed, minimum_height=self._fit)
+        self.input.bind(text=self._typed, minimum_height=self._fit, focus=self.paint)
+        for name in ("x", "y", "width", "height"):
+            self.input.fbind(name, self._place)
         self.bind(text=self._said, error=self._complain)
         if on_enter is not None:
             self.input.bind(on_text_validate=lambda *_: on_enter())
@@ -89,9 +97,14 @@ class Field(Column):
         least = 3 if self.input.multiline else 1
         self.input.height = max(self.input.minimum_height, 2 * space + least * self.input.line_height)
 
+    def _place(self, *_: object) -> None:
+        self._edge.rounded_rectangle = (*self.input.pos, *self.input.size, dp(3))
+
     def paint(self, *_: object) -> None:
-        self.input.background_color = theme.calm_paper
-        self.input.foreground_color = theme.calm_ink
+        self._edge_colour.rgba = theme.accent_ink if self.input.focus else theme.edge
+        self._edge.width = dp(2 if self.input.focus else 1.1)
+        self.input.background_color = theme.card
+        self.input.foreground_color = theme.ink
         self.input.hint_text_color = theme.soft
         self.input.cursor_color = theme.accent_ink
         self.input.selection_color = (*theme.accent[:3], 0.35)

@@ -68,8 +68,13 @@ class Snackbar(Row):
             self.parent.remove_widget(self)
 
     def on_touch_down(self, touch: Any) -> bool:
-        """What lies below is not touched through it."""
-        return bool(super().on_touch_down(touch)) or self.collide_point(*touch.pos)
+        """Beside its button it goes, and what lies below is not touched through it."""
+        if super().on_touch_down(touch):
+            return True
+        if not self.collide_point(*touch.pos):
+            return False
+        self.hide()
+        return True
 
     def _act(self) -> None:
         self.hide()

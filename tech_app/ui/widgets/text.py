@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from kivy.clock import Clock
 from kivy.core.text import Label as Drawing
 from kivy.graphics import Color, Rectangle
 from kivy.metrics import sp
@@ -28,10 +29,17 @@ SIZES_SP = {
 BOLD_ROLES = frozenset({"title", "heading", "strong", "number"})
 
 
-@lru_cache(maxsize=2048)
-def width_of(line: str, font: str, size_px: float) -> float:
-    """How wide a line is when it is drawn, in pixels."""
-    return float(Drawing(font_name=font, font_size=size_px).get_extents(drawn(line))[0])
+@lru_cache(maxsize=4096)
+def size_of(line: str, font: str, size_px: float) -> tuple[float, float]:
+    """How wide and high a line is when it is drawn, in pixels."""
+    width, height = Drawing(font_name=font, font_size=size_px).get_extents(drawn(line))
+    return float(width), float(height)
+
+
+@lru_cache(maxsize=1024)
+def lines_of(text: str, font: str, size_px: float, width_px: float, most: int | None) -> list[str]:
+    """The lines of a text in a place; kept, for screens are made anew whenever something changed."""
+    return wrapped(text, width_px, lambda line: size_of(line, font, size_px)[0], most) if text else []
 
 
 class Text(Widget):
@@ -53,17 +61,19 @@ class Text(Widget):
         kwargs.setdefault("size_hint", (1, None) if wrap else (None, None))
         super().__init__(text=text, **kwargs)
         self.lines: list[str] = []
+        self._drawing: Drawing | None = None
         with self.canvas:
             self._colour = Color(*getattr(theme, self.tone))
             self._rectangle = Rectangle(size=(0, 0))
-        self._drawn_for: object = None
-        for name in ("text", "role", "most_lines", "wrap", "width", "align"):
-            self.fbind(name, self._draw)
+        self._draw_soon = Clock.create_trigger(self._draw, -1)  # once, when the place has found its width
+        for name in ("text", "role", "most_lines", "wrap", "width"):
+            self.fbind(name, self._fit)
         for name in ("x", "y", "width", "height"):
             self.fbind(name, self._place)
+        self.fbind("align", self._draw_soon)
         self.fbind("tone", self.paint)
         theme.paints(self)
-        self._draw()
+        self._fit()
 
     @property
     def font(self) -> str:
@@ -74,34 +84,29 @@ class Text(Widget):
         return float(sp(SIZES_SP[self.role]))
 
     def measure(self, line: str) -> float:
-        return width_of(line, self.font, self.size_px)
+        """How wide it is when it is drawn, in pixels."""
+        return size_of(line, self.font, self.size_px)[0]
+
+    def _fit(self, *_: object) -> None:
+        """Find the lines, and be as high as they are."""
+        room = self.width if self.wrap else float("inf")
+        self.lines = lines_of(self.text, self.font, self.size_px, room, int(self.most_lines) or None)
+        if not self.wrap:
+            self.width = max(map(self.measure, self.lines), default=0)
+        self.height = len(self.lines) * size_of("A", self.font, self.size_px)[1]
+        self._draw_soon()
 
     def _draw(self, *_: object) -> None:
-        key = (self.text, self.role, self.most_lines, self.wrap, self.width if self.wrap else 0, self.align, sp(1))
-        if key == self._drawn_for:
-            return
-        self._drawn_for = key
-        room = self.width if self.wrap else float("inf")
-        self.lines = wrapped(self.text, room, self.measure, int(self.most_lines) or None) if self.text else []
         if not self.lines:
             self._rectangle.texture, self._rectangle.size = None, (0, 0)
-            self.size = (self.width if self.wrap else 0, 0)
             return
-        otherwise = words.is_right_to_left()
-        shaped = []
-        for paragraph in self.lines:
-            shaped.append(drawn(paragraph, reads_right_to_left(self.text, otherwise)))
-        drawing = Drawing(font_name=self.font, font_size=self.size_px, halign=self._side(), line_height=1.0)
-        drawing.text = "\n".join(shaped)
-        drawing.refresh()
-        self._rectangle.texture = drawing.texture
-        self._rectangle.size = drawing.texture.size
-        if not self.wrap:
-            self.width = drawing.texture.width
-        self.height = max(drawing.texture.height, self.minimum_px)
+        right_to_left = reads_right_to_left(self.text, words.is_right_to_left())
+        self._drawing = Drawing(font_name=self.font, font_size=self.size_px, halign=self._side(), line_height=1.0)
+        self._drawing.text = "\n".join(drawn(line, right_to_left) for line in self.lines)
+        self._drawing.refresh()
+        self._rectangle.texture = self._drawing.texture
+        self._rectangle.size = self._drawing.texture.size
         self._place()
-
-    minimum_px = 0
 
     def _side(self) -> str:
         if self.align == "center":
