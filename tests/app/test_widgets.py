@@ -10,10 +10,12 @@ from weakref import ref
 
 import pytest
 import segno
+from kivy.core.text import Label as Drawing
 from kivy.metrics import dp
 from kivy.uix.floatlayout import FloatLayout
 from PIL import Image
 
+from tech_app.core.shaping import drawn
 from tech_app.ui.camera import PictureFiles, code_in
 from tech_app.ui.theme import EDGE_DP, TARGET_DP, theme
 from tech_app.ui.widgets import (
@@ -136,17 +138,27 @@ async def test_buttons_go_under_each_other_where_words_are_long() -> None:
             assert all(len(button.words.lines) == 1 for button in row.children)
 
 
-async def test_what_is_typed_in_arabic_can_be_read() -> None:
-    """SDL2 shows the field's letters unjoined, so a line below says it as it will be read; Latin needs none."""
-    field = Field("Note")
-    async with opened(Column(field, size_hint_y=1)) as driver:
-        await driver.type("Note", "Ana")
-        assert field.text == "Ana"
-        assert field.preview.parent is None
-        await driver.type("Note", "باب")
-        assert field.text == "باب"
-        assert field.preview.text == "باب"
-        assert driver.sees("باب")
+@pytest.mark.parametrize("look", [PHONE, RIGHT_TO_LEFT], ids=lambda look: look.language)
+async def test_what_is_typed_is_shaped(look: Look) -> None:
+    """In the field itself, as everywhere else; where one reads from the right the cursor goes from the right, and a
+    touch finds the letter under it."""
+    use(look)
+    field = Field("Note", multiline=True)
+    async with opened(Column(field, size_hint_y=1), look) as driver:
+        entry = field.input
+        for text in ("Broken lock", "ดื่มน้ำที่บ้าน", "القفل مكسور"):
+            await driver.type("Note", text)
+            assert field.text == text
+            shown = Drawing(text=drawn(text), font_name=entry.font_name, font_size=entry.font_size, color=(1, 1, 1, 1))
+            shown.refresh()
+            assert entry._lines_labels[0].size == shown.texture.size
+            assert entry._lines_labels[0].pixels == shown.texture.pixels
+            width = entry._get_row_width(0)
+            turned = text == "القفل مكسور"
+            assert entry.cursor_offset() == (0 if turned else width)
+            left = entry.x + entry.padding[0] + (look is RIGHT_TO_LEFT) * (entry.width - 2 * entry.padding[0] - width)
+            column, _ = entry.get_cursor_from_xy(left + 2, entry.top - entry.padding[1] - 5)
+            assert column == (len(text) if turned else 0)
         field.error = "Too short"
         await driver.frames()
         assert driver.sees("Too short")

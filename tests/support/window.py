@@ -225,9 +225,9 @@ class Driver:
         assert 0 <= y <= Window.height, f"{_told(widget)} is above or below the window"
 
     async def type(self, what: str | Widget, text: str) -> None:
-        """Touch a field, found by its label, and type into it in place of what is there."""
+        """Touch a field, itself or found by its label, and type into it in place of what is there."""
         widget = self.find(what) if isinstance(what, str) else what
-        entry = widget if isinstance(widget, TextInput) else _entry_of(widget)
+        entry = _entry_of(widget)
         await self.tap(entry)
         await self.until(lambda: entry.focus, "the keyboard")
         entry.select_all()
@@ -311,9 +311,13 @@ def _is_text(widget: Widget) -> bool:
     return isinstance(widget, Text | TextInput) and not isinstance(widget, Icon)
 
 
-def _entry_of(label: Widget) -> TextInput:
-    field = label.parent
-    return next(child for child in field.children if isinstance(child, TextInput))
+def _entry_of(widget: Widget) -> TextInput:
+    """What one types into, of a field or of its label."""
+    if isinstance(widget, TextInput):
+        return widget
+    found = [child for place in (widget, widget.parent) for child in place.children if isinstance(child, TextInput)]
+    assert found, f"{_told(widget)} is no field"
+    return found[0]
 
 
 def _told(widget: Widget) -> str:

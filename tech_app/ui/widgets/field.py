@@ -8,11 +8,10 @@ from typing import Any
 from kivy.graphics import Color, Line
 from kivy.metrics import dp, sp
 from kivy.properties import StringProperty
-from kivy.uix.textinput import TextInput
 
-from tech_app.core.shaping import drawn
 from tech_app.ui import words
 from tech_app.ui.theme import BODY_SP, REGULAR, TARGET_DP, theme
+from tech_app.ui.widgets.entry import Entry
 from tech_app.ui.widgets.row import Column
 from tech_app.ui.widgets.text import Text
 
@@ -20,8 +19,7 @@ from tech_app.ui.widgets.text import Text
 class Field(Column):
     """A label above, the text that is typed, and below it what is wrong with it.
 
-    SDL2 does not shape what is being typed: where that makes a difference (Arabic, Thai), a line below shows the text
-    as it will be read. `text` is as it is typed. `input_type` is text, url, number or tel: which keyboard comes up.
+    `input_type` is text, url, number or tel: which keyboard comes up.
     """
 
     text = StringProperty("")
@@ -40,9 +38,9 @@ class Field(Column):
     ) -> None:
         super().__init__(spacing=dp(4), **kwargs)
         self.label = Text(label, role="small", tone="soft")
-        self.input = TextInput(
+        self.input = Entry(
             text=text,
-            hint_text=drawn(hint),
+            hint_text=hint,
             multiline=multiline,
             input_type=input_type,
             write_tab=False,
@@ -57,7 +55,6 @@ class Field(Column):
         with self.input.canvas.after:
             self._edge_colour = Color()
             self._edge = Line()
-        self.preview = Text("", tone="soft")
         self.wrong = Text("", role="small", tone="bad_ink")
         for part in (self.label, self.input):
             self.add_widget(part)
@@ -75,21 +72,17 @@ class Field(Column):
     def _typed(self, _: object, text: str) -> None:
         self.text = text
         self.error = ""
-        self._show(self.preview, text if drawn(text) != text else "", after=self.input)
 
     def _said(self, _: object, text: str) -> None:
         if self.input.text != text:
             self.input.text = text
 
     def _complain(self, _: object, error: str) -> None:
-        self._show(self.wrong, error, after=self.preview if self.preview.parent else self.input)
-
-    def _show(self, line: Text, text: str, after: Any) -> None:
-        line.text = text
-        if text and line.parent is None:
-            self.add_widget(line, index=self.children.index(after))
-        elif not text and line.parent is not None:
-            self.remove_widget(line)
+        self.wrong.text = error
+        if error and self.wrong.parent is None:
+            self.add_widget(self.wrong)
+        elif not error and self.wrong.parent is not None:
+            self.remove_widget(self.wrong)
 
     def _fit(self, *_: object) -> None:
         space = max(0.0, (dp(TARGET_DP) - self.input.line_height) / 2)
