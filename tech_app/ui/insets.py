@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
-from kivy.event import EventDispatcher
-from kivy.properties import NumericProperty
+from typing import Protocol
+from weakref import WeakSet
+
+from kivy.clock import Clock
 from kivy.utils import platform
 
+AGAIN_S = 0.3
 
-class Insets(EventDispatcher):
+
+class Clear(Protocol):
+    """What lies at the edge of the window."""
+
+    def keep_clear(self) -> None:
+        """Keep clear of the bars as they are now."""
+        ...
+
+
+class Insets:
     """In pixels; nothing on a desktop."""
 
-    top = NumericProperty(0)
-    bottom = NumericProperty(0)
+    def __init__(self) -> None:
+        self.top = 0.0
+        self.bottom = 0.0
+        self._followers: WeakSet[Clear] = WeakSet()
 
-    def read(self) -> None:
-        """Ask the phone, once its window is there and again when it was turned. Not tried on a phone."""
+    def follow(self, widget: Clear) -> None:
+        """Tell it when the bars change, as long as it is there."""
+        self._followers.add(widget)
+
+    def use(self, top: float, bottom: float) -> None:
+        """The bars are so high now."""
+        if (top, bottom) == (self.top, self.bottom):
+            return
+        self.top, self.bottom = top, bottom
+        for widget in list(self._followers):
+            widget.keep_clear()
+
+    def read(self, *_: object) -> None:
+        """Ask the phone, once its window is there; again soon when it does not know yet. Not tried on a phone."""
         if platform != "android":
             return
         from jnius import autoclass  # on the phone only
 
         decor = autoclass("org.kivy.android.PythonActivity").mActivity.getWindow().getDecorView()
         told = decor.getRootWindowInsets()
-        if told is not None:
-            self.top = told.getSystemWindowInsetTop()
-            self.bottom = told.getSystemWindowInsetBottom()
+        if told is None:
+            Clock.schedule_once(self.read, AGAIN_S)
+        else:
+            self.use(told.getSystemWindowInsetTop(), told.getSystemWindowInsetBottom())
 
 
 insets = Insets()

@@ -17,7 +17,8 @@ from PIL import Image
 
 from tech_app.core.shaping import drawn
 from tech_app.ui.camera import PictureFiles, code_in
-from tech_app.ui.theme import EDGE_DP, TARGET_DP, theme
+from tech_app.ui.insets import insets
+from tech_app.ui.theme import EDGE_DP, GAP_DP, TARGET_DP, theme
 from tech_app.ui.widgets import (
     Banner,
     ButtonRow,
@@ -164,6 +165,42 @@ async def test_what_is_typed_is_shaped(look: Look) -> None:
         assert driver.sees("Too short")
         await driver.type("Note", "x")
         assert not driver.sees("Too short")
+
+
+async def test_a_card_is_touched_as_a_whole() -> None:
+    """Also on the words in it; a button in it acts by itself."""
+    taps: list[str] = []
+    card = TouchCard(
+        Text("Leaking tap"), PushButton("Call", on_tap=lambda: taps.append("call")), on_tap=lambda: taps.append("card")
+    )
+    async with opened(Column(card, size_hint_y=1)) as driver:
+        await driver.tap("Leaking tap")
+        await driver.tap("Call")
+        assert taps == ["card", "call"]
+
+
+async def test_a_text_is_drawn_shaped() -> None:
+    """Line by line, joined and turned as `core.shaping` says, within its width."""
+    text = Text("القفل مكسور والباب الثاني لا يفتح أبدا ونحن في الانتظار منذ ساعة")
+    async with opened(Column(text, size_hint_y=1)) as driver:
+        await driver.frames(3)
+        assert len(text.lines) == 2
+        shown = Drawing(font_name=text.font, font_size=text.size_px, halign="left")
+        shown.text = "\n".join(drawn(line, True) for line in text.lines)
+        shown.refresh()
+        assert text.canvas.children[-1].texture.pixels == shown.texture.pixels
+
+
+async def test_the_phone_s_own_bars_hide_nothing() -> None:
+    """Title and actions keep clear of them, also when they come or go while a screen is shown."""
+    page = Page(TopBar("Today"))
+    page.show([], [PushButton("Start")])
+    async with opened(page) as driver:
+        for top, bottom in ((0, 0), (60, 40), (0, 0)):
+            insets.use(top, bottom)
+            await driver.frames(3)
+            assert box(driver.find("Today"))[3] <= page.top - top
+            assert box(driver.find("Start").parent)[1] == pytest.approx(dp(GAP_DP) + bottom, abs=1)
 
 
 async def test_a_sheet_asks_one_thing() -> None:

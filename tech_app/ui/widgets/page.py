@@ -34,6 +34,7 @@ class Page(BoxLayout):
         self.add_widget(self.actions)
         self.bind(x=self._place, y=self._place, width=self._place, height=self._place)
         theme.paints(self)
+        insets.follow(self)
         self.show([])
 
     def show(self, content: Sequence[Widget], actions: Sequence[Widget] = ()) -> None:
@@ -44,7 +45,10 @@ class Page(BoxLayout):
         self.actions.clear_widgets()
         for widget in actions:
             self.actions.add_widget(widget)
-        gap = dp(GAP_DP) if actions else 0
+        self.keep_clear()
+
+    def keep_clear(self) -> None:
+        gap = dp(GAP_DP) if self.actions.children else 0
         self.actions.padding = (dp(EDGE_DP), gap, dp(EDGE_DP), gap + insets.bottom)
 
     def _place(self, *_: object) -> None:

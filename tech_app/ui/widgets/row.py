@@ -27,9 +27,11 @@ class Row(BoxLayout):
 
     def do_layout(self, *args: Any) -> None:
         super().do_layout(*args)
+        _, above, _, below = self.padding
+        middle = self.y + (self.height - above + below) / 2
         for child in self.children:
             if child.size_hint_y is None:
-                child.center_y = self.center_y
+                child.center_y = middle
             if words.is_right_to_left():
                 child.x = self.x + self.right - child.right
 

@@ -23,9 +23,8 @@ class TopBar(Row):
     def __init__(
         self, title: str, *, on_back: Callable[[], Any] | None = None, actions: Sequence[Widget] = (), **kwargs: Any
     ) -> None:
-        side = dp(GAP_DP)
-        padding = (dp(GAP_DP / 2) if on_back else dp(EDGE_DP), dp(4) + insets.top, side, dp(4))
-        super().__init__(padding=padding, **kwargs)
+        super().__init__(**kwargs)
+        self._begin = dp(GAP_DP / 2) if on_back is not None else dp(EDGE_DP)
         with self.canvas.before:
             self._ground = Color(*theme.bar)
             self._shape = Rectangle()
@@ -43,6 +42,11 @@ class TopBar(Row):
             self.add_widget(Widget(size_hint=(None, None), size=(0, dp(TARGET_DP))))
         self.bind(x=self._place, y=self._place, width=self._place, height=self._place)
         theme.paints(self)
+        insets.follow(self)
+        self.keep_clear()
+
+    def keep_clear(self) -> None:
+        self.padding = (self._begin, dp(4) + insets.top, dp(GAP_DP), dp(4))
 
     def _place(self, *_: object) -> None:
         self._shape.pos, self._shape.size = self.pos, self.size
