@@ -35,3 +35,13 @@ class PhoneClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+async def pause(clock: Clock, seconds: float, poked: asyncio.Event) -> None:
+    """Wait, unless something new comes."""
+    waits = {asyncio.ensure_future(clock.sleep(seconds)), asyncio.ensure_future(poked.wait())}
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

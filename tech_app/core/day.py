@@ -10,7 +10,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from tech_app.core.clock import Clock
-from tech_app.core.jobs import Job, Proof, Tiding, after_tap, merge, missing_proof, possible_taps, read_jobs, write_jobs
+from tech_app.core.jobs import (
+    Job,
+    Proof,
+    Tiding,
+    after_tap,
+    merge,
+    missing_proof,
+    possible_taps,
+    read_jobs,
+    write_jobs,
+    write_tiding,
+)
 from tech_app.core.outbox import Outbox
 from tech_app.core.shift import Shift, after_shift_tap, duty, possible_shift_taps, read_shift
 from tech_app.core.tap import Tap, TapKind
@@ -63,23 +74,30 @@ class Day:
 
         Raises `NotNow`, `ProofMissing`, or `NoRoom` of the outbox; nothing has changed then.
         """
-        self.reload()
         tap = Tap(self._clock.now(), kind, job_id, reason, text, minutes)
-        if job_id is None:
-            self._tap_shift(tap)
-        else:
-            self._tap_job(tap, proof)
+        with self._outbox.at_once():
+            self.reload()
+            if job_id is None:
+                self._tap_shift(tap)
+            else:
+                self._tap_job(tap, proof)
 
-    def fetched(self, text: str, pending: Sequence[Tap]) -> list[Tiding]:
+    def fetched(self, text: str, pending: Sequence[Tap], etag: str = "") -> list[Tiding]:
         """Take the jobs that the service told; `pending` are the taps that waited when the fetch began.
 
-        Returns what to tell the technician. Raises ValueError when these are no jobs.
+        Keeps them with the `etag` of the answer, and with what to tell the technician, which it returns: nothing when
+        these are the first jobs of all. Raises ValueError when these are no jobs.
         """
         told = read_jobs(text)
-        self.reload()
-        made_meanwhile = [tap for tap in self._outbox.pending_taps() if tap not in pending]
-        self.jobs, tidings = merge(self.jobs, told, [*pending, *made_meanwhile])
-        self._outbox.remember({"jobs": write_jobs(self.jobs)})
+        with self._outbox.at_once():
+            self.reload()
+            first = self._outbox.recall("jobs") is None
+            made_meanwhile = [tap for tap in self._outbox.pending_taps() if tap not in pending]
+            self.jobs, tidings = merge(self.jobs, told, [*pending, *made_meanwhile])
+            if first:
+                tidings = []
+            self._outbox.remember({"jobs": write_jobs(self.jobs), "jobs_etag": etag})
+            self._outbox.append_tidings([write_tiding(tiding) for tiding in tidings])
         return tidings
 
     def waits_to_be_told(self, job_id: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from tech_app.core.tap import Tap, TapKind
+from tech_app.core.tap import Tap, TapKind, read_tap
 
 
 class State(StrEnum):
@@ -264,6 +264,20 @@ def read_jobs(text: str) -> tuple[Job, ...]:
         return tuple(_read_job(said) for said in json.loads(text)["jobs"])
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"these are no jobs ({error!r})") from error
+
+
+def write_tiding(tiding: Tiding) -> str:
+    """As `read_tiding` reads it."""
+    jobs = [tiding.job] if tiding.before is None else [tiding.job, tiding.before]
+    said = {"news": tiding.news, "jobs": write_jobs(jobs), "taps": [tap.to_json() for tap in tiding.taps]}
+    return json.dumps(said)
+
+
+def read_tiding(text: str) -> Tiding:
+    """The reverse of `write_tiding`."""
+    said = json.loads(text)
+    job, *before = read_jobs(said["jobs"])
+    return Tiding(News(said["news"]), job, before[0] if before else None, tuple(map(read_tap, said["taps"])))
 
 
 def _read_job(said: dict[str, Any]) -> Job:

@@ -30,6 +30,7 @@ LONGEST_STREAM_DAYS = 2
 CLOCK_STEP_S = 30.0
 OTHER_PROCESS_S = 10.0  # how long a write waits for one of the other process
 DAY_S = 86_400
+SENT_FILES_DAYS = 7
 # The low bits of a stream are twelfths of a second into its day: the stream of a later installation is the larger one.
 STREAM_DAY_SHIFT = 20
 STREAMS_PER_SECOND = 12
@@ -62,8 +63,10 @@ CREATE TABLE IF NOT EXISTS file (
   made_s REAL NOT NULL,
   sent INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS sent_file (id TEXT PRIMARY KEY, job TEXT NOT NULL, kind TEXT NOT NULL, made_s REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS dead_tap (n INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, verdict TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS tiding (n INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tally (
   one INTEGER PRIMARY KEY CHECK (one = 1), fixes INTEGER NOT NULL, thinned INTEGER NOT NULL
 );
@@ -158,7 +161,7 @@ def open_outbox(path: Path, clock: Clock) -> tuple[Outbox, Path | None]:
 
 
 class Outbox:
-    """One connection to the queue. Every method is one transaction."""
+    """One connection to the queue. Every method is one transaction, or a part of `at_once`."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         """Open the queue, or make it. Raises `sqlite3.DatabaseError` when the file is none."""
@@ -191,9 +194,15 @@ class Outbox:
             self._remember(memory or {})
             return self._insert("tap", tap.to_json())
 
-    def remember(self, memory: Mapping[str, str]) -> None:
-        """Keep values under their names, for both processes."""
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is read and written inside belongs together: the other process writes before it or after it."""
         with self._writing("FULL"):
+            yield
+
+    def remember(self, memory: Mapping[str, str], durability: Durability = "FULL") -> None:
+        """Keep values under their names, for both processes."""
+        with self._writing(durability):
             self._remember(memory)
 
     def recall(self, name: str) -> str | None:
@@ -210,6 +219,11 @@ class Outbox:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
+
+    def append_tidings(self, bodies: Sequence[str]) -> None:
+        """Keep what the technician is still to be told."""
+        with self._writing("FULL"):
+            self._db.executemany("INSERT INTO tiding (body) VALUES (?)", [(body,) for body in bodies])
 
     # ---- what is taken out ----
 
@@ -272,10 +286,23 @@ class Outbox:
         with self._writing("NORMAL"):
             self._db.execute("UPDATE file SET n = (SELECT max(n) + 1 FROM file) WHERE id = ?", (file_id,))
 
-    def forget_file(self, file_id: str) -> None:
-        """The service has the whole file. The file itself is the caller's to delete, before or after."""
+    def forget_file(self, file_id: str, *, sent: bool = False) -> None:
+        """The file is gone, or the service has the whole of it (`sent`), which is remembered for some days.
+
+        The file itself is the caller's to delete, before or after.
+        """
         with self._writing("NORMAL"):
+            if sent:
+                forgotten_s = self._clock.now() - SENT_FILES_DAYS * DAY_S
+                self._db.execute("DELETE FROM sent_file WHERE made_s < ?", (forgotten_s,))
+                self._db.execute(
+                    "INSERT OR IGNORE INTO sent_file SELECT id, job, kind, made_s FROM file WHERE id = ?", (file_id,)
+                )
             self._db.execute("DELETE FROM file WHERE id = ?", (file_id,))
+
+    def sent_kinds(self, job: str) -> list[str]:
+        """Of which kinds the service has a file of this job, one for each file."""
+        return [kind for (kind,) in self._db.execute("SELECT kind FROM sent_file WHERE job = ?", (job,))]
 
     # ---- what is shown ----
 
@@ -311,11 +338,23 @@ class Outbox:
         with self._writing("NORMAL"):
             self._db.execute("DELETE FROM dead_tap WHERE n = ?", (dead.n,))
 
+    def tidings(self) -> list[tuple[int, str]]:
+        """What the technician is still to be told, by number."""
+        return [(n, body) for n, body in self._db.execute("SELECT n, body FROM tiding ORDER BY n")]
+
+    def forget_tiding(self, n: int) -> None:
+        """The technician was told."""
+        with self._writing("NORMAL"):
+            self._db.execute("DELETE FROM tiding WHERE n = ?", (n,))
+
     # ---- streams ----
 
     @contextmanager
     def _writing(self, durability: Durability) -> Iterator[None]:
-        """A transaction. NORMAL survives the end of the process, FULL also the end of the battery."""
+        """A transaction, or a part of one. NORMAL survives the end of the process, FULL also the end of the battery."""
+        if self._db.in_transaction:
+            yield
+            return
         if self._durability != durability:
             self._db.execute(f"PRAGMA synchronous = {durability}")
             self._durability = durability

@@ -48,11 +48,12 @@ class Tracking:
         except Missing as error:
             self.trouble = str(error)
 
-    async def run(self) -> None:
-        """Until cancelled, or until a recording ends."""
+    async def run(self, changed: Callable[[], None] = lambda: None) -> None:
+        """Until cancelled, or until a recording ends; calls `changed` after each fix."""
         async for fix in self._source.fixes():
             if self._duty.tracked:  # one may have been on its way when the shift ended
                 self._take(fix)
+                changed()
 
     def _take(self, fix: Fix) -> None:
         battery_pct = self._battery_pct()

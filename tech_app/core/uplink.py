@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tech_app.core.clock import Clock
+from tech_app.core.clock import Clock, pause
 from tech_app.core.line import Answer, Line, NotNow, NoWay, TooMuch, Unpaired
 from tech_app.core.outbox import Batch, Facts, Outbox
 
@@ -28,8 +28,8 @@ WEBSOCKET_AGAIN_S = 300.0
 # While nobody waits at a door, the radio sleeps between fixes.
 UNFOLLOWED_EVERY_S = 30.0
 UNFOLLOWED_FIXES = 50
-# The other process may have put something into the queue.
-IDLE_S = 5.0
+# Whoever puts something into the queue says so; this is for what went unheard.
+IDLE_S = 60.0
 
 
 class Way(StrEnum):
@@ -162,6 +162,7 @@ class Uplink:
         self.skew: Skew | None = None
         self.followed = False
         self.trouble: str | None = None  # why the last batch was not taken
+        self.acknowledged_s: float | None = None  # when the last one was, on the clock that is never set
         self._outbox = outbox
         self._lines = lines
         self._clock = clock
@@ -174,11 +175,12 @@ class Uplink:
             self.state = nudged(self.state)
         self._poked.set()
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def run(self, changed: Callable[[], None] = lambda: None) -> None:
+        """Until cancelled; calls `changed` after each step."""
         try:
             while True:
                 await self.step()
+                changed()
         finally:
             for line in self._lines.values():
                 await line.close()
@@ -191,9 +193,9 @@ class Uplink:
             case Send(way, most):
                 await self._send(way, most)
             case Wait(seconds):
-                await self._pause(seconds)
+                await pause(self._clock, seconds, self._poked)
             case Idle():
-                await self._pause(IDLE_S)
+                await pause(self._clock, IDLE_S, self._poked)
         return step
 
     async def _send(self, way: Way, most: int) -> None:
@@ -210,7 +212,7 @@ class Uplink:
             return
         now_s = self._clock.since_boot()
         self.state = answered(self.state, now_s, batch.size)
-        self.trouble = None
+        self.trouble, self.acknowledged_s = None, now_s
         self.skew = better_skew(self.skew, sent_s, sent_s + now_s - sent_boot_s, answer.server_s)
 
     def _take(self, batch: Batch, answer: Answer) -> None:
@@ -223,12 +225,3 @@ class Uplink:
             answer = replace(answer, ack=((row.seq, row.seq),), verdicts={row.seq: "unreadable"})
         if not self._outbox.forget(batch, answer.ack, answer.verdicts):
             raise NotNow("the service acknowledged nothing of what it was sent")
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, unless something new comes."""
-        waits = {asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(self._poked.wait())}
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import random
 import ssl
 from collections.abc import Callable
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from tech_app.core.clock import Clock
-from tech_app.core.line import ANSWER_WITHIN_S, NotNow, TooMuch, Unpaired, refusal
+from tech_app.core.ask import ask
+from tech_app.core.clock import Clock, pause
+from tech_app.core.line import NotNow, TooMuch, Unpaired, refusal
 from tech_app.core.outbox import Outbox, QueuedFile
 from tech_app.core.proof import Again, Finished, Piece, after_answer, next_piece
-from tech_app.core.uplink import State, Way, answered, failed
+from tech_app.core.uplink import State, Way, answered, failed, nudged
 
-IDLE_S = 30.0
+# Whoever queues a file says so; this is for what went unheard.
+IDLE_S = 60.0
 MOST_ANSWER_BYTES = 10_000
 MEDIA_TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
 
@@ -25,7 +26,7 @@ class HttpFiles:
     """`PUT /v1/files/ID` with the bytes from `content-range`; the answer says how many the service has."""
 
     def __init__(self, url: str, key: str, tls: ssl.SSLContext | None) -> None:
-        self._parts = urlsplit(url)
+        self._url = url
         self._key = key
         self._tls = tls
 
@@ -52,31 +53,22 @@ class HttpFiles:
             "x-made-at": str(round(file.made_s, 2)),
             "x-sha256": file.sha256,
         }
+        reply = ask(
+            self._url,
+            self._tls,
+            "PUT",
+            f"/v1/files/{quote(file.id)}",
+            headers=headers,
+            body=body,
+            most_bytes=MOST_ANSWER_BYTES,
+        )
+        if reply.status != 200:
+            raise refusal(reply.status, reply.body.decode(errors="replace"), reply.headers.get("retry-after"))
         try:
-            status, answer, retry_after = self._ask(f"/v1/files/{quote(file.id)}", body, headers)
-        except (OSError, http.client.HTTPException) as error:
-            raise NotNow(f"no connection: {error!r}") from error
-        if status != 200:
-            raise refusal(status, answer.decode(errors="replace"), retry_after)
-        try:
-            said = json.loads(answer)
+            said = json.loads(reply.body)
             return int(said["received"]), said.get("sha256")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NotNow(f"this is no answer of the service ({error!r})") from error
-
-    def _ask(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str | None]:
-        host, port = self._parts.hostname or "", self._parts.port
-        connection = (
-            http.client.HTTPConnection(host, port, timeout=ANSWER_WITHIN_S)
-            if self._tls is None
-            else http.client.HTTPSConnection(host, port, timeout=ANSWER_WITHIN_S, context=self._tls)
-        )
-        try:
-            connection.request("PUT", self._parts.path.rstrip("/") + path, body, headers)
-            response = connection.getresponse()
-            return response.status, response.read(MOST_ANSWER_BYTES), response.getheader("retry-after")
-        finally:
-            connection.close()
 
 
 class Uploads:
@@ -91,13 +83,22 @@ class Uploads:
         self._files = files
         self._clock = clock
         self._luck = luck
+        self._poked = asyncio.Event()
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    def poke(self) -> None:
+        """There is something new."""
+        self.state = nudged(self.state)
+        self._poked.set()
+
+    async def run(self, changed: Callable[[], None] = lambda: None) -> None:
+        """Until cancelled; calls `changed` after each step."""
         while True:
-            if not await self.step():
+            self._poked.clear()
+            more = await self.step()
+            changed()
+            if not more:
                 due_s = max(self.state.not_before_s, self.state.told_until_s)
-                await self._clock.sleep(max(due_s - self._clock.since_boot(), 0.0) or IDLE_S)
+                await pause(self._clock, max(due_s - self._clock.since_boot(), 0.0) or IDLE_S, self._poked)
 
     async def step(self) -> bool:
         """Send the next piece, if one is due; returns whether there may be more to do at once."""
@@ -124,7 +125,7 @@ class Uploads:
     def _follow(self, file: QueuedFile, after: int | Finished | Again) -> None:
         match after:
             case Finished():
-                self._outbox.forget_file(file.id)
+                self._outbox.forget_file(file.id, sent=True)
                 file.path.unlink(missing_ok=True)
             case Again():
                 self._outbox.file_sent(file.id, 0)
