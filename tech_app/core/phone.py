@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tech_app.core import doorbell
@@ -71,10 +71,10 @@ class Phone:
         self.fetch = Fetch(HttpJobs(url, key, trust), self.day, self.outbox, clock)
         self._seen: Seen | None = None
         self._storage_trouble: str | None = None
-        self._changed, self._over = asyncio.Event(), asyncio.Event()
+        self._changed = asyncio.Event()
 
-    async def run(self) -> None:
-        """Until cancelled; once. Raises `RunsElsewhere`."""
+    async def run(self, until: Callable[[Phone], bool] = lambda _: False) -> None:
+        """Until cancelled, or until `until` holds after something changed; once. Raises `RunsElsewhere`."""
         with _only_one(self._folder):
             bell = await doorbell.hang(self.outbox, self._on_ring)
             loops = [
@@ -83,29 +83,27 @@ class Phone:
                 lambda: self.fetch.run(self._heed_duty),
                 lambda: self.tracking.run(self._see),
                 self._look_now_and_then,
-                self._tell,
             ]
+            running = [asyncio.ensure_future(self._keep_on(loop)) for loop in loops]
+            telling = asyncio.ensure_future(self._keep_on(lambda: self._tell(until)))
             try:
-                async with asyncio.TaskGroup() as group:
-                    for loop in loops:
-                        group.create_task(self._keep_on(loop))
+                await _first_of(telling, running)
             finally:
+                await _end([*running, telling])
                 bell.close()
                 self._source.ask(None)
                 self.outbox.close()
 
-    async def run_shift(self) -> None:
-        """Until the shift is over and nothing is left that the service would take. Raises `RunsElsewhere`."""
-        running = asyncio.create_task(self.run())
-        over = asyncio.create_task(self._over.wait())
-        try:
-            await asyncio.wait({running, over}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            over.cancel()
-            if not running.done():
-                running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
+    @property
+    def on_shift(self) -> bool:
+        return self.day.shift.on
+
+    @property
+    def is_done(self) -> bool:
+        """There is no shift, and nothing left that the service would take."""
+        facts = self.outbox.facts()
+        waits = facts.taps + facts.fixes + facts.files > 0
+        return not self.on_shift and not (waits and self.status().paired)
 
     def status(self) -> Status:
         """How it is now."""
@@ -156,7 +154,7 @@ class Phone:
             self._heed_duty()
             await self._clock.sleep(LOOK_EVERY_S)
 
-    async def _tell(self) -> None:
+    async def _tell(self, until: Callable[[Phone], bool]) -> None:
         """Write down how it is, when that changed."""
         told = None
         while True:
@@ -166,14 +164,9 @@ class Phone:
             if status != told:
                 self.outbox.remember({"status": status.to_json()}, "NORMAL")
                 told = status
-            if self._is_over(status):
-                self._over.set()
+            if until(self):
+                return
             await self._clock.sleep(TELL_EVERY_S)
-
-    def _is_over(self, status: Status) -> bool:
-        facts = self.outbox.facts()
-        waits = facts.taps + facts.fixes + facts.files > 0
-        return not self.day.shift.on and not (waits and status.paired)
 
     async def _keep_on(self, loop: Callable[[], Coroutine[None, None, None]]) -> None:
         """A disk that is full or a receiver that is gone must not end the day."""
@@ -186,6 +179,21 @@ class Phone:
             self._changed.set()
             await self._clock.sleep(AGAIN_AFTER_S)
             self._storage_trouble = None
+
+
+async def _first_of(telling: asyncio.Future[None], running: Sequence[asyncio.Future[None]]) -> None:
+    """Until `telling` ends, or one of the others fails. A recording may end by itself."""
+    left = {telling, *running}
+    while telling in left:
+        ended, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+
+
+async def _end(tasks: Sequence[asyncio.Future[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _connection(uplink: Uplink) -> Connection:

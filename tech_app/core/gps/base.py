@@ -43,6 +43,21 @@ class Source(Protocol):
         ...
 
 
+class NoSource:
+    """Stands where no source works: gives nothing, and says why."""
+
+    def __init__(self, trouble: str) -> None:
+        self.trouble: str | None = trouble
+
+    def ask(self, request: Request | None) -> None:
+        pass
+
+    async def fixes(self) -> AsyncIterator[Fix]:
+        none: tuple[Fix, ...] = ()
+        for fix in none:
+            yield fix
+
+
 class Mailbox:
     """Fixes on their way from a thread of the system's to the loop. When nobody takes them, the oldest go."""
 
