@@ -5,15 +5,15 @@ So it is the same whether the phone runs in this process or in another. Every me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from tech_app.core import doorbell, proof
+from tech_app.core import doorbell
 from tech_app.core.clock import Clock
 from tech_app.core.day import Day
 from tech_app.core.jobs import Job, Proof, Tiding, read_tiding
-from tech_app.core.outbox import DeadTap, Facts, QueuedFile, open_outbox
+from tech_app.core.outbox import DeadTap, Facts, open_outbox
 from tech_app.core.shift import Shift
 from tech_app.core.status import Status, read_status
 from tech_app.core.tap import TapKind
@@ -32,16 +32,12 @@ class Desk:
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         """`folder` is `phone.folder_of` the session."""
-        self._clock = clock
-        self._outbox, self.broken = open_outbox(folder / "outbox.db", clock)
-        self._day = Day(self._outbox, clock)
-        self._pictures = folder / "proof"
-        self._pictures.mkdir(exist_ok=True)
-        proof.clear(self._outbox, self._pictures)
-        self._version = self._outbox.version()
+        self.outbox, self.broken = open_outbox(folder / "outbox.db", clock)
+        self._day = Day(self.outbox, clock)
+        self._version = self.outbox.version()
 
     def close(self) -> None:
-        self._outbox.close()
+        self.outbox.close()
 
     # ---- what there is to see ----
 
@@ -56,7 +52,7 @@ class Desk:
 
     def changed(self) -> bool:
         """Whether the other side wrote something since the last call; shift and jobs are read again then."""
-        version = self._outbox.version()
+        version = self.outbox.version()
         if version == self._version:
             return False
         self._version = version
@@ -65,11 +61,11 @@ class Desk:
 
     def status(self) -> Status:
         """How the phone is, as whoever runs it told last."""
-        return read_status(self._outbox.recall("status"))
+        return read_status(self.outbox.recall("status"))
 
     def facts(self) -> Facts:
         """What waits to be sent."""
-        return self._outbox.facts()
+        return self.outbox.facts()
 
     def waits_to_be_told(self, job_id: str) -> bool:
         """Whether the service has yet to hear of something on this job: "pending sync"."""
@@ -77,19 +73,19 @@ class Desk:
 
     def tidings(self) -> list[Untold]:
         """What others changed and the technician was not told of yet, oldest first."""
-        return [Untold(n, read_tiding(body)) for n, body in self._outbox.tidings()]
+        return [Untold(n, read_tiding(body)) for n, body in self.outbox.tidings()]
 
     def told(self, untold: Untold) -> None:
         """The technician has seen it."""
-        self._outbox.forget_tiding(untold.n)
+        self.outbox.forget_tiding(untold.n)
 
     def dead_taps(self) -> list[DeadTap]:
         """Taps that changed nothing at the service, until the technician was told."""
-        return self._outbox.dead_taps()
+        return self.outbox.dead_taps()
 
     def told_dead(self, dead: DeadTap) -> None:
         """The technician has seen it."""
-        self._outbox.told(dead)
+        self.outbox.told(dead)
 
     # ---- what there is to do ----
 
@@ -101,46 +97,29 @@ class Desk:
         reason: str | None = None,
         text: str | None = None,
         minutes: int | None = None,
+        proof: Collection[Proof] = (),
     ) -> None:
-        """Do it now; it is on the disk when this returns. Raises `NotNow`, `ProofMissing` or `NoRoom`; nothing has
-        changed then."""
-        given = () if job_id is None else self.given_proof(job_id)
-        self._day.tap(kind, job_id, reason=reason, text=text, minutes=minutes, proof=given)
-        doorbell.ring(self._outbox)
+        """Do it now; it is on the disk when this returns. `proof` is what the job has of it.
 
-    def add_proof(self, job_id: str, kind: Proof, data: bytes) -> QueuedFile:
-        """Keep and queue a picture: `proof.small_photo` or `proof.signature_png`. Raises `NoRoom` or OSError."""
-        queued = proof.keep(self._outbox, self._pictures, job_id, kind, data, self._clock.now())
-        doorbell.ring(self._outbox)
-        return queued
+        Raises `NotNow`, `ProofMissing` or `NoRoom`; nothing has changed then.
+        """
+        self._day.tap(kind, job_id, reason=reason, text=text, minutes=minutes, proof=proof)
+        self.poke()
 
-    def remove_proof(self, file: QueuedFile) -> None:
-        """Take a picture back that waits; one that is sent stays where it is."""
-        self._outbox.forget_file(file.id)
-        file.path.unlink(missing_ok=True)
-
-    def waiting_proof(self, job_id: str) -> Sequence[QueuedFile]:
-        """The pictures of a job that wait."""
-        return [file for file in self._outbox.pending_files() if file.job == job_id]
-
-    def sent_proof(self, job_id: str) -> list[Proof]:
-        """The kinds of the pictures of a job that the service has, one for each."""
-        return [Proof(kind) for kind in self._outbox.sent_kinds(job_id)]
-
-    def given_proof(self, job_id: str) -> set[Proof]:
-        """What a job has of proof pictures, waiting or sent."""
-        return {*(Proof(file.kind) for file in self.waiting_proof(job_id)), *self.sent_proof(job_id)}
+    def poke(self) -> None:
+        """Something was put into the outbox: send it now."""
+        doorbell.ring(self.outbox)
 
     def refresh(self) -> None:
         """Ask for the newest jobs: the app was opened, or the technician wants to see."""
-        doorbell.ring(self._outbox, "jobs")
+        doorbell.ring(self.outbox, "jobs")
 
     # ---- what the screen itself keeps ----
 
     def remember(self, name: str, value: str) -> None:
         """Keep a choice of the technician's."""
-        self._outbox.remember({f"screen.{name}": value})
+        self.outbox.remember({f"screen.{name}": value})
 
     def recall(self, name: str) -> str | None:
         """What was kept under a name."""
-        return self._outbox.recall(f"screen.{name}")
+        return self.outbox.recall(f"screen.{name}")

@@ -30,7 +30,6 @@ LONGEST_STREAM_DAYS = 2
 CLOCK_STEP_S = 30.0
 OTHER_PROCESS_S = 10.0  # how long a write waits for one of the other process
 DAY_S = 86_400
-SENT_FILES_DAYS = 7
 # The low bits of a stream are twelfths of a second into its day: the stream of a later installation is the larger one.
 STREAM_DAY_SHIFT = 20
 STREAMS_PER_SECOND = 12
@@ -63,7 +62,6 @@ CREATE TABLE IF NOT EXISTS file (
   made_s REAL NOT NULL,
   sent INTEGER NOT NULL DEFAULT 0
 );
-CREATE TABLE IF NOT EXISTS sent_file (id TEXT PRIMARY KEY, job TEXT NOT NULL, kind TEXT NOT NULL, made_s REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS dead_tap (n INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, verdict TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tiding (n INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
@@ -286,23 +284,10 @@ class Outbox:
         with self._writing("NORMAL"):
             self._db.execute("UPDATE file SET n = (SELECT max(n) + 1 FROM file) WHERE id = ?", (file_id,))
 
-    def forget_file(self, file_id: str, *, sent: bool = False) -> None:
-        """The file is gone, or the service has the whole of it (`sent`), which is remembered for some days.
-
-        The file itself is the caller's to delete, before or after.
-        """
+    def forget_file(self, file_id: str) -> None:
+        """The service has the whole file. The file itself is the caller's to delete, before or after."""
         with self._writing("NORMAL"):
-            if sent:
-                forgotten_s = self._clock.now() - SENT_FILES_DAYS * DAY_S
-                self._db.execute("DELETE FROM sent_file WHERE made_s < ?", (forgotten_s,))
-                self._db.execute(
-                    "INSERT OR IGNORE INTO sent_file SELECT id, job, kind, made_s FROM file WHERE id = ?", (file_id,)
-                )
             self._db.execute("DELETE FROM file WHERE id = ?", (file_id,))
-
-    def sent_kinds(self, job: str) -> list[str]:
-        """Of which kinds the service has a file of this job, one for each file."""
-        return [kind for (kind,) in self._db.execute("SELECT kind FROM sent_file WHERE job = ?", (job,))]
 
     # ---- what is shown ----
 

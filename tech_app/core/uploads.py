@@ -125,7 +125,7 @@ class Uploads:
     def _follow(self, file: QueuedFile, after: int | Finished | Again) -> None:
         match after:
             case Finished():
-                self._outbox.forget_file(file.id, sent=True)
+                self._outbox.forget_file(file.id)
                 file.path.unlink(missing_ok=True)
             case Again():
                 self._outbox.file_sent(file.id, 0)

@@ -1,4 +1,4 @@
-"""A stand-in for the service's phone stream: it reads with the service's own reader and keeps in memory."""
+"""A stand-in for the service's side of a phone: it reads with the service's own reader and keeps in memory."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class StreamStub:
     refuse: Callable[[int], dict[str, object] | None] = lambda _: None
     lose_answers: int = 0
     handshake: HTTPStatus | None = None
+    jobs: str = '{"jobs": []}'
+    asked_for_jobs: list[str | None] = field(default_factory=list)  # the etag of each request
     url: str = ""
     connections: list[ServerConnection] = field(default_factory=list)
 
@@ -66,9 +68,23 @@ class StreamStub:
         """The handshake."""
         if self.handshake is not None:
             return connection.respond(self.handshake, "no")
-        if request.headers.get("authorization") != f"Bearer {KEY}" or request.path != "/v1/stream":
+        if request.headers.get("authorization") != f"Bearer {KEY}":
             return connection.respond(HTTPStatus.UNAUTHORIZED, "pair this phone again")
-        return None
+        if request.path == "/v1/jobs":
+            return self._tell_jobs(connection, request.headers.get("if-none-match"))
+        return None if request.path == "/v1/stream" else connection.respond(HTTPStatus.NOT_FOUND, "no")
+
+    async def tell(self, news: str) -> None:
+        """To all phones that are connected."""
+        for connection in self.connections:
+            await connection.send(json.dumps({"news": news}))
+
+    def _tell_jobs(self, connection: ServerConnection, etag: str | None) -> Response:
+        self.asked_for_jobs.append(etag)
+        now = f'"{hash(self.jobs)}"'
+        response = connection.respond(HTTPStatus.NOT_MODIFIED if etag == now else HTTPStatus.OK, self.jobs)
+        response.headers["etag"] = now
+        return response
 
 
 @asynccontextmanager
