@@ -30,9 +30,18 @@ class SimulatorSource:
         self._asked = asyncio.Event()
         self._chance = random.Random(1)  # noqa: S311 - noise, not secrets
 
+    @property
+    def place(self) -> Place:
+        """Where it truly is."""
+        return self._place
+
     def drive(self, places: Iterable[Place]) -> None:
         """Go on to these places, one after the other."""
         self._ahead.extend(places)
+
+    def stop(self) -> None:
+        """Stand where it is, whatever was ahead."""
+        self._ahead.clear()
 
     def ask(self, request: Request | None) -> None:
         self._request = request

@@ -1,0 +1,71 @@
+"""What only the app on a desktop needs: a window of a phone's size, and a simulator that drives where it should."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from tech_app.core.clock import Clock
+from tech_app.core.gps.base import Source
+from tech_app.core.gps.simulator import SimulatorSource
+from tech_app.core.home import Home
+from tech_app.core.jobs import State
+
+WIDTH, HEIGHT = 412, 824
+LOOK_EVERY_S = 1.0
+
+
+def require_screen(environment: Mapping[str, str]) -> None:
+    """Raises ValueError where a window could be seen by nobody."""
+    if sys.platform.startswith("linux") and not any(
+        environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    ):
+        raise ValueError(
+            "there is no screen here (DISPLAY is not set): run it on a desktop, or with SDL_VIDEODRIVER=offscreen, unseen"
+        )
+
+
+def settle_kivy(data: Path) -> None:
+    """Before Kivy is imported: no options of its own, nothing of it in the user's home, a window of a phone's size."""
+    os.environ |= {
+        "KIVY_NO_ARGS": "1",
+        "KIVY_NO_FILELOG": "1",
+        "KIVY_HOME": str(data / "kivy"),
+        "KCFG_KIVY_LOG_LEVEL": os.environ.get("KCFG_KIVY_LOG_LEVEL", "warning"),
+        "KCFG_GRAPHICS_WIDTH": str(WIDTH),
+        "KCFG_GRAPHICS_HEIGHT": str(HEIGHT),
+        "KCFG_INPUT_MOUSE": "mouse,disable_multitouch",
+    }
+
+
+class Chauffeur:
+    """Makes the source of fixes; a simulator it drives to the job that the technician is on the way to."""
+
+    def __init__(self, make: Callable[[Clock], Source]) -> None:
+        self._make = make
+        self._source: Source | None = None
+
+    def source(self, clock: Clock) -> Source:
+        """The source, for `Home`."""
+        if self._source is None:
+            self._source = self._make(clock)
+        return self._source
+
+    async def run(self, home: Home) -> None:
+        """Until cancelled."""
+        while home.session() is None:
+            await home.clock.sleep(LOOK_EVERY_S)
+        with closing(home.desk()) as desk:
+            going: str | None = None
+            while True:
+                desk.changed()
+                goal = next((job for job in desk.jobs if job.state is State.en_route), None)
+                if (goal and goal.id) != going and isinstance(self._source, SimulatorSource):
+                    going = goal and goal.id
+                    self._source.stop()
+                    if goal is not None:
+                        self._source.drive([(goal.lat, goal.lon)])
+                await home.clock.sleep(LOOK_EVERY_S)

@@ -1,0 +1,51 @@
+"""The process that runs the phone during a shift, also when the app is not on the screen: core only.
+
+It ends by itself when the shift is over and all of it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import types
+from pathlib import Path
+
+# On the phone the root of the app is this folder's parent, which then has no name of its own.
+if "tech_app" not in sys.modules:
+    package = types.ModuleType("tech_app")
+    package.__path__ = [str(Path(__file__).resolve().parents[1])]
+    sys.modules["tech_app"] = package
+
+from tech_app.core.clock import PhoneClock  # noqa: E402 - not before it has that name
+from tech_app.core.gps.android import AndroidSource  # noqa: E402
+from tech_app.core.home import Home  # noqa: E402
+from tech_app.core.phone import RunsElsewhere  # noqa: E402
+from tech_app.service import android  # noqa: E402
+
+# The screen's process lets go within a second of the tap that starts the shift.
+HANDED_OVER_WITHIN_S = 10.0
+
+
+async def track(home: Home) -> None:
+    """Run the phone until the shift is over and told. Returns also when the phone is not paired, or another process
+    does not let go of it."""
+    until_s = home.clock.since_boot() + HANDED_OVER_WITHIN_S
+    while home.session() is not None:
+        try:
+            await home.phone().run(lambda phone: phone.is_done)
+            return
+        except RunsElsewhere:
+            if home.clock.since_boot() > until_s:
+                return
+            await home.clock.sleep(0.2)
+
+
+def main() -> None:
+    android.show_notice(android.read_notice(os.environ.get("PYTHON_SERVICE_ARGUMENT")))
+    home = Home(android.data_folder(), PhoneClock(), AndroidSource, battery_pct=android.battery_pct)
+    asyncio.run(track(home))
+
+
+if __name__ == "__main__":
+    main()
