@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from tech_app.core.jobs import Job, Proof, State
+from tech_app.core.jobs import Proof
 from tech_app.core.outbox import NoRoom, Outbox, QueuedFile
 
 MEMORY = "drafts"
@@ -24,7 +24,7 @@ KEEP_S = 3 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A photo or a signature. `queued`: it is on its way to the service, or there, and stays."""
+    """A photo or a signature that may still be thrown away."""
 
     id: str
     job: str
@@ -33,7 +33,6 @@ class Draft:
     sha256: str
     size: int
     made_s: float
-    queued: bool = False
 
 
 class Drafts:
@@ -44,7 +43,7 @@ class Drafts:
         folder.mkdir(parents=True, exist_ok=True)
         self._outbox = outbox
         self._folder = folder
-        self._drafts = _read(outbox.recall(MEMORY))
+        self._drafts = [draft for draft in _read(outbox.recall(MEMORY)) if self.path(draft).exists()]
         wanted = {self.path(draft) for draft in self._drafts} | {file.path for file in outbox.pending_files()}
         for path in folder.iterdir():
             if path not in wanted:
@@ -54,18 +53,14 @@ class Drafts:
         """What there is for a job."""
         return tuple(draft for draft in self._drafts if draft.job == job_id)
 
-    def given(self, job_id: str) -> frozenset[Proof]:
-        """The kinds of proof that a job has."""
-        return frozenset(draft.kind for draft in self.of(job_id))
-
     def path(self, draft: Draft) -> Path:
-        """Where the picture lies. One that the service has may be gone."""
+        """Where the picture lies."""
         return self._folder / draft.name
 
     def add(self, job_id: str, kind: Proof, data: bytes, now_s: float) -> Draft:
         """Keep a picture; it is on the disk then. A signature takes the place of the one before.
 
-        Raises `NoRoom` of the outbox.
+        Raises `NoRoom`.
         """
         id_ = str(uuid4())
         name = f"{id_}.{'png' if kind is Proof.signature else 'jpg'}"
@@ -78,52 +73,38 @@ class Drafts:
         except OSError as error:
             self.path(draft).unlink(missing_ok=True)
             raise NoRoom(NoRoom.__doc__) from error
-        replaced = [d for d in self.of(job_id) if kind is Proof.signature and d.kind is kind and not d.queued]
-        self._keep([*(d for d in self._drafts if d not in replaced), draft])
+        replaced = [old for old in self.of(job_id) if kind is Proof.signature and old.kind is kind]
+        self._keep([*(old for old in self._drafts if old not in replaced), draft])
         for old in replaced:
             self.path(old).unlink(missing_ok=True)
         return draft
 
     def remove(self, draft: Draft) -> None:
-        """Throw a picture away that is not queued yet."""
-        if draft.queued or draft not in self._drafts:
-            return
-        self._keep([other for other in self._drafts if other != draft])
-        self.path(draft).unlink(missing_ok=True)
+        """Throw a picture away; one that is handed over stays."""
+        if draft in self._drafts:
+            self._keep([other for other in self._drafts if other != draft])
+            self.path(draft).unlink(missing_ok=True)
 
-    def hand_over(self, jobs: Iterable[Job], now_s: float) -> bool:
-        """Queue the pictures of the jobs that are ended; returns whether there were any. Again is no harm.
-
-        What belongs to jobs that left the phone goes after three days.
-        """
-        known = {job.id: job for job in jobs}
-        ended = {job.id for job in known.values() if job.state in (State.completed, State.no_access)}
-        due = [draft for draft in self._drafts if draft.job in ended and not draft.queued]
+    def hand_over(self, job_id: str) -> None:
+        """Queue the pictures of a job, which are no drafts any more. Raises `NoRoom`."""
+        due = self.of(job_id)
         for draft in due:
-            path = self.path(draft)
-            self._outbox.add_file(
-                QueuedFile(draft.id, draft.job, draft.kind.value, path, draft.sha256, draft.size, draft.made_s)
-            )
-        kept = [
-            replace(draft, queued=True) if draft in due else draft
-            for draft in self._drafts
-            if draft.job in known or now_s - draft.made_s < KEEP_S
-        ]
-        gone = _not_in(self._drafts, {draft.id for draft in kept})
-        if due or gone:
-            self._keep(kept)
-        for draft in gone:
-            if not draft.queued:
-                self.path(draft).unlink(missing_ok=True)
-        return bool(due)
+            path, kind = self.path(draft), draft.kind.value
+            self._outbox.add_file(QueuedFile(draft.id, job_id, kind, path, draft.sha256, draft.size, draft.made_s))
+        if due:
+            self._keep([draft for draft in self._drafts if draft not in due])
+
+    def clear(self, job_ids: Collection[str], now_s: float) -> None:
+        """Delete what is older than three days and belongs to none of these jobs."""
+        old = [draft for draft in self._drafts if draft.job not in job_ids and now_s - draft.made_s >= KEEP_S]
+        if old:
+            self._keep([draft for draft in self._drafts if draft not in old])
+        for draft in old:
+            self.path(draft).unlink(missing_ok=True)
 
     def _keep(self, drafts: list[Draft]) -> None:
         self._outbox.remember({MEMORY: json.dumps([asdict(draft) for draft in drafts])})
         self._drafts = drafts
-
-
-def _not_in(drafts: Iterable[Draft], ids: Collection[str]) -> list[Draft]:
-    return [draft for draft in drafts if draft.id not in ids]
 
 
 def _read(text: str | None) -> list[Draft]:

@@ -15,6 +15,7 @@ import os
 import ssl
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,8 +25,25 @@ ANSWER_WITHIN_S = 15.0
 MOST_ANSWER_BYTES = 10_000
 
 
+class Why(StrEnum):
+    """Why a phone cannot be paired: for whoever says it in the technician's language."""
+
+    address = "address"  # it is none
+    unsafe = "unsafe"
+    code = "code"  # not whole
+    used = "used"  # or unknown, or too old
+    unproved = "unproved"
+    away = "away"
+    later = "later"  # too many tries
+    stranger = "stranger"  # another kind of service
+
+
 class Refused(Exception):
     """The phone cannot be paired like this; the text says what to do."""
+
+    def __init__(self, why: Why, what: str) -> None:
+        super().__init__(what)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +61,14 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a paired phone knows of itself."""
+    """What a paired phone knows of itself; `name` is the technician's."""
 
     url: str
     device: str
     technician: str
     key: str
+    name: str = ""
+    firm: str = ""
 
 
 def read_invitation(address: str, code: str = "") -> Invitation:
@@ -59,21 +79,21 @@ def read_invitation(address: str, code: str = "") -> Invitation:
     address = address.strip()
     if not address.startswith(("https://", "http://")):
         if "://" in address:
-            raise Refused("this is no address of a service: it begins with https://")
+            raise Refused(Why.address, "this is no address of a service: it begins with https://")
         address = f"https://{address}"
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise Refused("this is no address: ask the office for it") from error
+        raise Refused(Why.address, "this is no address: ask the office for it") from error
     if not host or parts.username is not None or any(sign.isspace() for sign in address):
-        raise Refused("this is no address: ask the office for it")
+        raise Refused(Why.address, "this is no address: ask the office for it")
     code = "".join(sign for sign in (code or parts.fragment).upper() if sign in CODE_ALPHABET)
     if not SHORTEST_CODE <= len(code) <= LONGEST_CODE:
-        raise Refused("the code is not whole: ask the office for a new one")
+        raise Refused(Why.code, "the code is not whole: ask the office for a new one")
     plain = parts.scheme == "http"
     if plain and not is_private(host):
-        raise Refused(f"{host} is not safe: its address has to begin with https://")
+        raise Refused(Why.unsafe, f"{host} is not safe: its address has to begin with https://")
     shown = f"[{host}]" if ":" in host else host
     netloc = shown if port is None else f"{shown}:{port}"
     return Invitation(f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}", netloc, code, plain)
@@ -121,18 +141,23 @@ def _pair(invitation: Invitation, phone_name: str) -> Session:
         response = connection.getresponse()
         status, answer = response.status, response.read(MOST_ANSWER_BYTES)
     except ssl.SSLCertVerificationError as error:
-        raise Refused(f"{invitation.host} cannot prove who it is: do not go on, and tell the office") from error
+        raise Refused(
+            Why.unproved, f"{invitation.host} cannot prove who it is: do not go on, and tell the office"
+        ) from error
     except (OSError, http.client.HTTPException) as error:
-        raise Refused(f"{invitation.host} does not answer: check the address and the network") from error
+        raise Refused(Why.away, f"{invitation.host} does not answer: check the address and the network") from error
     finally:
         connection.close()
     if status in (404, 422):
-        raise Refused("this code is unknown, used or older than ten minutes: ask the office for a new one")
+        raise Refused(Why.used, "this code is unknown, used or older than ten minutes: ask the office for a new one")
+    if status in (429, 503):
+        raise Refused(Why.later, f"{invitation.host} has no time now: wait a few minutes, then try again")
     try:
         said = json.loads(answer)
-        return Session(invitation.url, said["device"], said["technician"], said["key"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise Refused(f"{invitation.host} is no service of this kind (it answered {status})") from error
+        name, firm = str(said.get("technician_name", "")), str(said.get("organisation_name", ""))
+        return Session(invitation.url, said["device"], said["technician"], said["key"], name, firm)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Refused(Why.stranger, f"{invitation.host} is no service of this kind (it answered {status})") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tech_app.core.drafts import KEEP_S, Drafts
-from tech_app.core.jobs import Job, Proof, State
+from tech_app.core.drafts import KEEP_S, MEMORY, Drafts
+from tech_app.core.jobs import Proof
 from tech_app.core.outbox import NoRoom, Outbox
 from tests.support.phone_clock import NOON_S, SetPhoneClock
-
-JOB = Job("a", State.in_progress, 1, 41.0, -8.0)
 
 
 @pytest.fixture
@@ -41,37 +38,47 @@ def test_a_picture_is_there_after_a_restart(drafts: Drafts, queue: Outbox, tmp_p
 def test_what_is_thrown_away_is_never_sent(drafts: Drafts, queue: Outbox) -> None:
     """Of three photos one is bad; of two signatures the first."""
     photos = [drafts.add("a", Proof.photo, data, NOON_S) for data in (b"1", b"2", b"3")]
+    other = drafts.add("b", Proof.photo, b"4", NOON_S)
     drafts.remove(photos[1])
     first = drafts.add("a", Proof.signature, b"x", NOON_S)
     second = drafts.add("a", Proof.signature, b"y", NOON_S)
     assert not drafts.path(first).exists()
-    assert not drafts.hand_over([JOB], NOON_S)
-    assert drafts.hand_over([replace(JOB, state=State.completed)], NOON_S)
+    assert queue.pending_files() == []
+    drafts.hand_over("a")
     assert [file.id for file in queue.pending_files()] == [photos[0].id, photos[2].id, second.id]
-    assert drafts.given("a") == {Proof.photo, Proof.signature}
+    assert drafts.of("a") == ()
+    assert drafts.of("b") == (other,)
 
 
 def test_what_was_handed_over_stays(drafts: Drafts, queue: Outbox, tmp_path: Path) -> None:
-    """Undone and done again: the photo is not sent twice, nor thrown away, and counts as given."""
-    done = replace(JOB, state=State.completed)
+    """It is not queued twice, nor thrown away, and a restart leaves its picture where the queue looks for it."""
+    draft = drafts.add("a", Proof.photo, b"1", NOON_S)
+    drafts.hand_over("a")
+    drafts.remove(draft)
+    drafts.hand_over("a")
+    Drafts(queue, tmp_path / "drafts")
+    (file,) = queue.pending_files()
+    assert (file.kind, file.path.read_bytes()) == ("photo", b"1")
+
+
+def test_a_death_while_handing_over_does_no_harm(drafts: Drafts, queue: Outbox, tmp_path: Path) -> None:
+    """Queued, and still remembered as a draft: the same picture under the same number, once."""
     drafts.add("a", Proof.photo, b"1", NOON_S)
-    drafts.hand_over([done], NOON_S)
-    (queued,) = drafts.of("a")
-    drafts.remove(queued)
-    assert not drafts.hand_over([done], NOON_S)
-    queue.forget_file(queued.id)
+    remembered = queue.recall(MEMORY)
+    drafts.hand_over("a")
+    queue.remember({MEMORY: remembered or ""})
     again = Drafts(queue, tmp_path / "drafts")
-    assert again.given("a") == {Proof.photo}
-    assert not again.hand_over([done], NOON_S)
-    assert queue.pending_files() == []
+    again.hand_over("a")
+    assert len(queue.pending_files()) == 1
 
 
 def test_a_visit_that_went_to_somebody_else_keeps_its_pictures_for_three_days(drafts: Drafts) -> None:
     """Then they go from the disk too."""
     kept = drafts.add("a", Proof.photo, b"1", NOON_S)
-    drafts.hand_over([], NOON_S + KEEP_S - 1)
+    drafts.clear([], NOON_S + KEEP_S - 1)
+    drafts.clear(["a"], NOON_S + KEEP_S)
     assert drafts.path(kept).exists()
-    drafts.hand_over([], NOON_S + KEEP_S)
+    drafts.clear([], NOON_S + KEEP_S)
     assert drafts.of("a") == ()
     assert not drafts.path(kept).exists()
 
