@@ -1,7 +1,8 @@
 """Proof of a visit until the visit is ended: on the phone's disk, still to be retaken or thrown away.
 
 When the job is done, or cannot be, its drafts are queued to be sent. The list of them is remembered in the outbox's
-file, so a phone that dies in between finds them again.
+file, those that were sent included: so a phone that dies in between finds them again, and a job that is undone and
+done again has its proof.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,7 +25,7 @@ KEEP_S = 3 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A photo or a signature that may still be thrown away."""
+    """A photo or a signature. One that is `queued` is on its way to the service, or there, and stays."""
 
     id: str
     job: str
@@ -33,6 +34,7 @@ class Draft:
     sha256: str
     size: int
     made_s: float
+    queued: bool = False
 
 
 class Drafts:
@@ -43,7 +45,8 @@ class Drafts:
         folder.mkdir(parents=True, exist_ok=True)
         self._outbox = outbox
         self._folder = folder
-        self._drafts = [draft for draft in _read(outbox.recall(MEMORY)) if self.path(draft).exists()]
+        remembered = _read(outbox.recall(MEMORY))
+        self._drafts = [draft for draft in remembered if draft.queued or self.path(draft).exists()]
         wanted = {self.path(draft) for draft in self._drafts} | {file.path for file in outbox.pending_files()}
         for path in folder.iterdir():
             if path not in wanted:
@@ -53,8 +56,13 @@ class Drafts:
         """What there is for a job."""
         return tuple(draft for draft in self._drafts if draft.job == job_id)
 
+    def pictures(self, job_id: str) -> dict[Proof, int]:
+        """How many there are of each kind."""
+        kinds = [draft.kind for draft in self.of(job_id)]
+        return {kind: kinds.count(kind) for kind in Proof if kind in kinds}
+
     def path(self, draft: Draft) -> Path:
-        """Where the picture lies."""
+        """Where the picture lies; one that was sent is gone from there."""
         return self._folder / draft.name
 
     def add(self, job_id: str, kind: Proof, data: bytes, now_s: float) -> Draft:
@@ -73,34 +81,35 @@ class Drafts:
         except OSError as error:
             self.path(draft).unlink(missing_ok=True)
             raise NoRoom(NoRoom.__doc__) from error
-        replaced = [old for old in self.of(job_id) if kind is Proof.signature and old.kind is kind]
+        replaced = [old for old in self.of(job_id) if kind is Proof.signature is old.kind and not old.queued]
         self._keep([*(old for old in self._drafts if old not in replaced), draft])
         for old in replaced:
             self.path(old).unlink(missing_ok=True)
         return draft
 
     def remove(self, draft: Draft) -> None:
-        """Throw a picture away; one that is handed over stays."""
-        if draft in self._drafts:
+        """Throw a picture away, unless it is queued."""
+        if draft in self._drafts and not draft.queued:
             self._keep([other for other in self._drafts if other != draft])
             self.path(draft).unlink(missing_ok=True)
 
     def hand_over(self, job_id: str) -> None:
-        """Queue the pictures of a job, which are no drafts any more. Raises `NoRoom`."""
-        due = self.of(job_id)
+        """Queue the pictures of a job. Raises `NoRoom`."""
+        due = [draft for draft in self.of(job_id) if not draft.queued]
         for draft in due:
             path, kind = self.path(draft), draft.kind.value
             self._outbox.add_file(QueuedFile(draft.id, job_id, kind, path, draft.sha256, draft.size, draft.made_s))
         if due:
-            self._keep([draft for draft in self._drafts if draft not in due])
+            self._keep([replace(draft, queued=True) if draft in due else draft for draft in self._drafts])
 
     def clear(self, job_ids: Collection[str], now_s: float) -> None:
-        """Delete what is older than three days and belongs to none of these jobs."""
+        """Forget what is older than three days and belongs to none of these jobs; what was never queued is deleted."""
         old = [draft for draft in self._drafts if draft.job not in job_ids and now_s - draft.made_s >= KEEP_S]
         if old:
             self._keep([draft for draft in self._drafts if draft not in old])
         for draft in old:
-            self.path(draft).unlink(missing_ok=True)
+            if not draft.queued:
+                self.path(draft).unlink(missing_ok=True)
 
     def _keep(self, drafts: list[Draft]) -> None:
         self._outbox.remember({MEMORY: json.dumps([asdict(draft) for draft in drafts])})

@@ -46,19 +46,25 @@ def test_what_is_thrown_away_is_never_sent(drafts: Drafts, queue: Outbox) -> Non
     assert queue.pending_files() == []
     drafts.hand_over("a")
     assert [file.id for file in queue.pending_files()] == [photos[0].id, photos[2].id, second.id]
-    assert drafts.of("a") == ()
+    assert drafts.pictures("a") == {Proof.photo: 2, Proof.signature: 1}
     assert drafts.of("b") == (other,)
 
 
 def test_what_was_handed_over_stays(drafts: Drafts, queue: Outbox, tmp_path: Path) -> None:
-    """It is not queued twice, nor thrown away, and a restart leaves its picture where the queue looks for it."""
-    draft = drafts.add("a", Proof.photo, b"1", NOON_S)
+    """Undone and done again: it is not queued twice, nor thrown away, and counts as given when it was sent, too."""
+    drafts.add("a", Proof.photo, b"1", NOON_S)
     drafts.hand_over("a")
+    (draft,) = drafts.of("a")
     drafts.remove(draft)
-    drafts.hand_over("a")
     Drafts(queue, tmp_path / "drafts")
     (file,) = queue.pending_files()
     assert (file.kind, file.path.read_bytes()) == ("photo", b"1")
+    file.path.unlink()
+    queue.forget_file(file.id)
+    again = Drafts(queue, tmp_path / "drafts")
+    assert again.pictures("a") == {Proof.photo: 1}
+    again.hand_over("a")
+    assert queue.pending_files() == []
 
 
 def test_a_death_while_handing_over_does_no_harm(drafts: Drafts, queue: Outbox, tmp_path: Path) -> None:
