@@ -1,7 +1,7 @@
 """Where the app keeps what it has, and which of its processes runs the phone.
 
     session          who this phone is
-    DEVICE/          a folder for each pairing: the outbox, the lock of whoever runs it, pictures that wait
+    DEVICE/          a folder for each phone it was: its session, the outbox, the lock of whoever runs it
 
 A phone that is paired again with the same technician stays the same device, and goes on where it was. Paired with
 another it is a new one, and what the first one had is left where it lies.
@@ -10,6 +10,7 @@ another it is a new one, and what the first one had is left where it lies.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -56,18 +57,30 @@ class Home:
         """Who this phone is; None when it is not paired."""
         return load_session(self.data / "session", self._seal)
 
+    def earlier(self) -> list[Session]:
+        """What this phone was before and still holds something of, for `session.pair`."""
+        kept = [load_session(path, self._seal) for path in sorted(self.data.glob("*/session"))]
+        return [session for session in kept if session is not None]
+
     def pair(self, session: Session) -> None:
         """Be this phone from now on; `start` afterwards."""
+        save_session(folder_of(self.data, session) / "session", session, self._seal)
         save_session(self.data / "session", session, self._seal)
 
     def unpair(self) -> None:
-        """Be no phone any more. What waits is left where it lies, and sent only after pairing with the same
-        technician."""
+        """Be no phone any more; after `stop`. What waits is left where it lies, and sent only after pairing with the
+        same technician; without that nothing stays."""
+        session = self.session()
         forget_session(self.data / "session")
+        if session is not None:
+            with closing(self._desk(session)) as desk:
+                facts = desk.facts()
+            if not facts.taps + facts.fixes + facts.files:
+                shutil.rmtree(folder_of(self.data, session))
 
     def desk(self) -> Desk:
         """The screen's side of the paired phone; to be closed. Raises LookupError when there is none."""
-        return Desk(folder_of(self.data, self._paired()), self.clock)
+        return self._desk(self._paired())
 
     def phone(self) -> Phone:
         """The whole phone, for the process that runs it. Raises LookupError when it is not paired."""
@@ -110,6 +123,9 @@ class Home:
         path = folder_of(self.data, self._paired()) / "outbox.db"
         with closing(Outbox(path, self.clock)) as outbox:
             return read_shift(outbox.recall("shift")).on
+
+    def _desk(self, session: Session) -> Desk:
+        return Desk(folder_of(self.data, session), self.clock)
 
     def _paired(self) -> Session:
         session = self.session()

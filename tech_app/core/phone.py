@@ -26,7 +26,7 @@ from tech_app.core.status import Connection, Seen, Status
 from tech_app.core.tracking import Tracking
 from tech_app.core.uplink import Uplink, Way
 from tech_app.core.uploads import HttpFiles, Uploads
-from tech_app.core.websocket_line import WebSocketLine
+from tech_app.core.websocket_line import KEY_REVOKED, WebSocketLine
 
 TELL_EVERY_S = 1.0
 LOOK_EVERY_S = 60.0
@@ -125,7 +125,8 @@ class Phone:
         )
 
     def _on_news(self, what: str) -> None:
-        if what == "jobs":
+        """Also when the key was revoked: whoever asks then is told so."""
+        if what in ("jobs", KEY_REVOKED):
             self.fetch.poke()
 
     def _on_ring(self, wanted: str) -> None:

@@ -13,16 +13,19 @@ import ipaddress
 import json
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 CODE_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 SHORTEST_CODE, LONGEST_CODE = 8, 20
 ANSWER_WITHIN_S = 15.0
 MOST_ANSWER_BYTES = 10_000
+MOST_EARLIER = 20
 
 
 class Why(StrEnum):
@@ -122,13 +125,19 @@ def tls() -> ssl.SSLContext:
     return context
 
 
-async def pair(invitation: Invitation, phone_name: str) -> Session:
-    """Exchange the code for a key. Raises `Refused`."""
-    return await asyncio.to_thread(_pair, invitation, phone_name)
+async def pair(invitation: Invitation, phone_name: str, earlier: Sequence[Session] = ()) -> Session:
+    """Exchange the code for a key. A phone that was paired with the same technician before stays the same device,
+    and goes on with what it holds: `earlier` are its sessions, whose keys only their own service is told.
+
+    Raises `Refused`.
+    """
+    return await asyncio.to_thread(_pair, invitation, phone_name, earlier)
 
 
-def _pair(invitation: Invitation, phone_name: str) -> Session:
-    body = json.dumps({"code": invitation.code, "name": phone_name[:100] or "phone"})
+def _pair(invitation: Invitation, phone_name: str, earlier: Sequence[Session]) -> Session:
+    keys = [session.key for session in earlier if session.url == invitation.url][:MOST_EARLIER]
+    said: dict[str, Any] = {"code": invitation.code, "name": phone_name[:100] or "phone"}
+    body = json.dumps(said | ({"earlier_keys": keys} if keys else {}))
     parts = urlsplit(invitation.url)
     host = parts.hostname or ""
     connection = (
@@ -155,7 +164,8 @@ def _pair(invitation: Invitation, phone_name: str) -> Session:
     try:
         said = json.loads(answer)
         name, firm = str(said.get("technician_name", "")), str(said.get("organisation_name", ""))
-        return Session(invitation.url, said["device"], said["technician"], said["key"], name, firm)
+        device = str(UUID(said["device"]))  # it names a folder
+        return Session(invitation.url, device, said["technician"], said["key"], name, firm)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Refused(Why.stranger, f"{invitation.host} is no service of this kind (it answered {status})") from error
 

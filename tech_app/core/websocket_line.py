@@ -33,6 +33,8 @@ CLOSE_WITHIN_S = 2.0
 LONGEST_MESSAGE_BYTES = 4_000_000
 # What the service closes with when the phone's key was revoked meanwhile.
 REVOKED = 4401
+# ... which is news, too, while nothing is under way.
+KEY_REVOKED = "key revoked"
 
 News = Callable[[str], None]
 
@@ -119,6 +121,8 @@ class WebSocketLine:
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(closed)
+        if isinstance(closed, ConnectionClosed) and closed.rcvd is not None and closed.rcvd.code == REVOKED:
+            self._on_news(KEY_REVOKED)
 
     def _take(self, message: str | bytes) -> None:
         try:

@@ -24,6 +24,7 @@ from tech_app.core.session import (
     save_session,
 )
 
+DEVICE = "6f9f7c1e-0000-4000-8000-00000000000d"
 CODE = "ABCD2345"
 SESSION = Session("https://doorstep.example", "a device", "a technician", "org.secret")
 
@@ -111,13 +112,29 @@ def a_service(status: int, answer: bytes) -> Iterator[tuple[str, list[tuple[str,
 
 async def test_a_code_becomes_a_key() -> None:
     """The request and the answer of the service's pairing."""
-    answer = b'{"device": "a device", "technician": "a technician", "key": "org.secret"}'
+    answer = json.dumps({"device": DEVICE, "technician": "a technician", "key": "org.secret"}).encode()
     with a_service(201, answer) as (url, asked):
         session = await pair(read_invitation(url, CODE), "Ana's phone")
-    assert session == Session(url, "a device", "a technician", "org.secret")
+    assert session == Session(url, DEVICE, "a technician", "org.secret")
     assert [(path, json.loads(body)) for path, body in asked] == [
         ("/v1/devices", {"code": CODE, "name": "Ana's phone"})
     ]
+
+
+async def test_only_its_own_service_hears_an_earlier_key() -> None:
+    """A phone that goes to another service does not tell it the keys of the first."""
+    answer = json.dumps({"device": DEVICE, "technician": "a technician", "key": "org.new"}).encode()
+    with a_service(201, answer) as (url, asked):
+        earlier = [Session(url, DEVICE, "a technician", "org.old"), Session("https://other", "d", "t", "other.key")]
+        await pair(read_invitation(url, CODE), "phone", earlier)
+    assert [json.loads(body)["earlier_keys"] for _, body in asked] == [["org.old"]]
+
+
+async def test_a_device_is_no_path() -> None:
+    """The phone keeps what it has in a folder of that name."""
+    answer = b'{"device": "../../elsewhere", "technician": "a technician", "key": "org.secret"}'
+    with a_service(201, answer) as (url, _), pytest.raises(Refused, match="no service"):
+        await pair(read_invitation(url, CODE), "phone")
 
 
 @pytest.mark.parametrize(

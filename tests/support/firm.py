@@ -135,10 +135,10 @@ class Firm:
         await bus.publish(changes)
         await bus.close()
 
-    async def pairing_code(self) -> str:
-        """A code for a new technician's phone."""
+    async def pairing_code(self, technician_id: UUID | None = None) -> str:
+        """A code for a technician's phone; a new technician's when none is named."""
         code, code_hash = tokens.mint_code()
-        technician_id = (await self.phone()).device.technician_id
+        technician_id = technician_id or (await self.phone()).device.technician_id
         async with transaction(self.engine, self.organisation_id) as connection:
             await devices.insert_pairing_code(
                 connection, self.organisation_id, technician_id, code_hash, self.now_s + 1200

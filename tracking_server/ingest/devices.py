@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -55,8 +56,11 @@ class Devices:
         self._known[key_hash] = (time.monotonic() + REMEMBER_S, device)
         return device
 
-    async def pair(self, typed_code: str, name: str) -> Pairing | None:
-        """Pair a phone by its one-time code; None when the code is unknown, used or too old."""
+    async def pair(self, typed_code: str, name: str, earlier_keys: Sequence[str] = ()) -> Pairing | None:
+        """Pair a phone by its one-time code; None when the code is unknown, used or too old.
+
+        A phone that had one of these keys for the same technician stays the same one.
+        """
         now_s = self._clock.now()
         code_hash = tokens.digest(tokens.normal_code(typed_code), tokens.Purpose.pairing)
         async with begin(self._engine) as connection:
@@ -65,7 +69,10 @@ class Devices:
                 return None
             organisation_id, technician_id = owner
             key, key_hash = tokens.mint(organisation_id, tokens.Purpose.device)
-            device_id = await device_store.insert_device(
+            earlier = [parsed[1] for text in earlier_keys if (parsed := tokens.parse(text, tokens.Purpose.device))]
+            device_id = await device_store.renew_device(
+                connection, organisation_id, technician_id, earlier, key_hash=key_hash, now_s=now_s
+            ) or await device_store.insert_device(
                 connection, organisation_id, technician_id, name=name, key_hash=key_hash, now_s=now_s
             )
             names = await device_store.read_names(connection, organisation_id, technician_id)

@@ -124,6 +124,8 @@ class PairingRequest(BaseModel):
 
     code: Annotated[str, Field(min_length=8, max_length=20)]
     name: Annotated[str, Field(min_length=1, max_length=100)]
+    # Those it had before: paired again with the same technician it stays the same phone.
+    earlier_keys: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=20)] = []
 
 
 def pairing_router(devices: Devices, tries: Tries) -> APIRouter:
@@ -136,7 +138,7 @@ def pairing_router(devices: Devices, tries: Tries) -> APIRouter:
         address = request.client.host if request.client else ""
         if not await tries.pairing(address):
             raise HTTPException(429, TOO_MANY_CODES, {"retry-after": str(TRIES_WITHIN_S)})
-        pairing = await devices.pair(wanted.code, wanted.name)
+        pairing = await devices.pair(wanted.code, wanted.name, wanted.earlier_keys)
         if pairing is None:
             raise HTTPException(404, "this code is unknown, used or older than ten minutes: ask for a new one")
         await tries.paired(address)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -84,6 +84,36 @@ async def insert_device(
         )
     )
     return device_id
+
+
+async def renew_device(
+    connection: AsyncConnection,
+    organisation_id: UUID,
+    technician_id: UUID,
+    earlier_hashes: Sequence[bytes],
+    *,
+    key_hash: bytes,
+    now_s: float,
+) -> UUID | None:
+    """Another key for the technician's phone that had one of these, revoked or not: None when none is theirs.
+
+    What it sent before and was not told of is known again under its numbers, and not stored twice.
+    """
+    mine = (device.c.organisation_id == organisation_id) & (device.c.technician_id == technician_id)
+    found = await connection.scalar(
+        sa.select(device.c.id)
+        .where(mine, device.c.key_hash.in_(earlier_hashes))
+        .order_by(device.c.paired_at.desc())
+        .limit(1)
+    )
+    if found is None:
+        return None
+    await connection.execute(
+        device.update()
+        .where(mine, device.c.id == found)
+        .values(key_hash=key_hash, paired_at=to_time(now_s), revoked_at=None)
+    )
+    return UUID(str(found))
 
 
 async def read_names(connection: AsyncConnection, organisation_id: UUID, technician_id: UUID) -> tuple[str, str]:
