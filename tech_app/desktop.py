@@ -24,7 +24,8 @@ def require_screen(environment: Mapping[str, str]) -> None:
         environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
     ):
         raise ValueError(
-            "there is no screen here (DISPLAY is not set): run it on a desktop, or with SDL_VIDEODRIVER=offscreen, unseen"
+            "there is no screen here (DISPLAY is not set): run it on a desktop, "
+            "or with SDL_VIDEODRIVER=offscreen, unseen"
         )
 
 

@@ -16,13 +16,13 @@ if "tech_app" not in sys.modules:
     package.__path__ = [str(Path(__file__).resolve().parent)]
     sys.modules["tech_app"] = package
 
-from tech_app.core.clock import PhoneClock  # noqa: E402 - not before it has that name
-from tech_app.core.gps.android import AndroidSource  # noqa: E402
-from tech_app.core.gps.choice import CHOICES, choose_source  # noqa: E402
-from tech_app.core.home import Home  # noqa: E402
-from tech_app.core.session import Refused, pair, read_invitation  # noqa: E402
-from tech_app.desktop import Chauffeur, require_screen, settle_kivy  # noqa: E402
-from tech_app.service import android  # noqa: E402
+from tech_app.core.clock import PhoneClock
+from tech_app.core.gps.android import AndroidSource
+from tech_app.core.gps.choice import CHOICES, choose_source
+from tech_app.core.home import Home
+from tech_app.core.session import Refused, pair, read_invitation
+from tech_app.desktop import Chauffeur, require_screen, settle_kivy
+from tech_app.service import android
 
 PROGRAM = "./doorstep phone"
 
@@ -56,7 +56,7 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
 async def run_on_desktop(home: Home, chauffeur: Chauffeur, invitation: str | None) -> None:
     """Until the window is closed. Raises `Refused` when it cannot be paired."""
     if invitation is not None:
-        home.pair(await pair(read_invitation(invitation), "desktop", home.session()))
+        home.pair(await pair(read_invitation(invitation), "desktop", home.earlier()))
     driving = asyncio.create_task(chauffeur.run(home))
     try:
         await show(home)

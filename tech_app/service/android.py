@@ -72,9 +72,7 @@ def show_notice(notice: Notice) -> None:
 
 def battery_pct() -> float | None:
     """What is left of it; None where the system does not say."""
-    context = (
-        _java("org.kivy.android.PythonService").mService or _java("org.kivy.android.PythonActivity").mActivity
-    )
+    context = _java("org.kivy.android.PythonService").mService or _java("org.kivy.android.PythonActivity").mActivity
     manager = context.getSystemService(_java("android.content.Context").BATTERY_SERVICE)
     left = int(manager.getIntProperty(BATTERY_CAPACITY))
     return float(left) if 0 <= left <= 100 else None

@@ -17,11 +17,11 @@ if "tech_app" not in sys.modules:
     package.__path__ = [str(Path(__file__).resolve().parents[1])]
     sys.modules["tech_app"] = package
 
-from tech_app.core.clock import PhoneClock  # noqa: E402 - not before it has that name
-from tech_app.core.gps.android import AndroidSource  # noqa: E402
-from tech_app.core.home import Home  # noqa: E402
-from tech_app.core.phone import RunsElsewhere  # noqa: E402
-from tech_app.service import android  # noqa: E402
+from tech_app.core.clock import PhoneClock
+from tech_app.core.gps.android import AndroidSource
+from tech_app.core.home import Home
+from tech_app.core.phone import RunsElsewhere
+from tech_app.service import android
 
 # The screen's process lets go within a second of the tap that starts the shift.
 HANDED_OVER_WITHIN_S = 10.0

@@ -25,7 +25,10 @@ def choose_source(words: Sequence[str]) -> Callable[[Clock], Source]:
         case ["plyer"]:
             return PlyerSource
         case ["replay", file]:
-            drive = next(islice(read_drives(Path(file)), 1), None)
+            try:
+                drive = next(islice(read_drives(Path(file)), 1), None)
+            except OSError as error:
+                raise ValueError(f"{file} cannot be read: {error.strerror}") from error
             if drive is None:
                 raise ValueError(f"{file} has no drives")
             return lambda clock: ReplaySource(drive, clock)

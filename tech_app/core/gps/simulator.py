@@ -35,6 +35,11 @@ class SimulatorSource:
         """Where it truly is."""
         return self._place
 
+    @property
+    def ahead(self) -> Place | None:
+        """Where it drives to; None while it stands."""
+        return self._ahead[-1] if self._ahead else None
+
     def drive(self, places: Iterable[Place]) -> None:
         """Go on to these places, one after the other."""
         self._ahead.extend(places)
