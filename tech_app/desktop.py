@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tech_app.core.clock import Clock
@@ -16,6 +19,42 @@ from tech_app.core.jobs import State
 
 WIDTH, HEIGHT = 412, 824
 LOOK_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A technician's place in the demo: how to be them, where they stand, and what their customers see."""
+
+    invitation: str
+    technician: str
+    place: str
+    pages: list[dict[str, str]]
+
+    def show(self) -> None:
+        """For people."""
+        print(f"You are {self.technician}. Your customers see:")  # noqa: T201 - a program for a terminal
+        for page in self.pages:
+            print(f"  {page['customer']}\n      {page['url']}")  # noqa: T201
+        print(flush=True)  # noqa: T201
+
+
+@contextmanager
+def demo_place() -> Iterator[Place]:
+    """A place in the demo of this clone, which runs meanwhile. Raises ValueError when there is none to be had."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tracking_server.demo.guest"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as guest:
+        assert guest.stdout is not None  # noqa: S101 - it is a pipe
+        told = guest.stdout.readline()
+        if not told:
+            raise ValueError("there is no place in the demo: see the line above")
+        yield Place(**json.loads(told))
+
+
+def default_data(environment: Mapping[str, str]) -> Path:
+    """Where the app keeps what it has on a desktop, when no folder is named."""
+    base = Path(environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return base / "doorstep" / "phone"
 
 
 def require_screen(environment: Mapping[str, str]) -> None:

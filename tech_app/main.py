@@ -9,6 +9,7 @@ import sys
 import types
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 # On the phone the root of the app is this folder, which then has no name of its own.
 if "tech_app" not in sys.modules:
@@ -21,10 +22,15 @@ from tech_app.core.gps.android import AndroidSource
 from tech_app.core.gps.choice import CHOICES, choose_source
 from tech_app.core.home import Home
 from tech_app.core.session import Refused, pair, read_invitation
-from tech_app.desktop import Chauffeur, require_screen, settle_kivy
+from tech_app.desktop import Chauffeur, default_data, demo_place, require_screen, settle_kivy
 from tech_app.service import android
 
 PROGRAM = "./doorstep phone"
+ABOUT = """The technician's phone in a window.
+
+Without --pair, and without a phone in the folder, it takes a technician's place in the demo, which it starts when it
+does not run; its simulator then drives to each job that you are on the way to.
+"""
 
 
 def main() -> None:
@@ -34,10 +40,13 @@ def main() -> None:
     options = read_options(sys.argv[1:])
     try:
         require_screen(os.environ)
-        settle_kivy(options.data)
-        chauffeur = Chauffeur(choose_source(options.gps))
-        home = Home(options.data, PhoneClock(), chauffeur.source)
-        asyncio.run(run_on_desktop(home, chauffeur, options.pair))
+        if options.data or options.pair:
+            run_on_desktop(options.data or default_data(os.environ), options.pair, options.gps or ["gpsd"])
+            return
+        with demo_place() as place, TemporaryDirectory(prefix="doorstep-phone-") as data:
+            place.show()
+            gps = options.gps or ["simulator"]
+            run_on_desktop(Path(data), place.invitation, [*gps, place.place] if gps == ["simulator"] else gps)
     except (ValueError, Refused) as error:
         sys.exit(f"{PROGRAM}: {error}")
     except KeyboardInterrupt:
@@ -46,14 +55,22 @@ def main() -> None:
 
 def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of a desktop."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description="The technician's phone in a window.")
-    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="where it keeps what it has")
-    parser.add_argument("--pair", metavar="URL#CODE", help="be this phone from now on")
-    parser.add_argument("--gps", nargs="+", default=["gpsd"], metavar="SOURCE", help=CHOICES)
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=ABOUT, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--pair", metavar="URL#CODE", help="be a technician's phone of a service of yours")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="keep what it has there, and go on with it")
+    parser.add_argument("--gps", nargs="+", metavar="SOURCE", help=CHOICES)
     return parser.parse_args(arguments)
 
 
-async def run_on_desktop(home: Home, chauffeur: Chauffeur, invitation: str | None) -> None:
+def run_on_desktop(data: Path, invitation: str | None, gps: Sequence[str]) -> None:
+    """Until the window is closed. Raises ValueError and `Refused`."""
+    chauffeur = Chauffeur(choose_source(gps))
+    settle_kivy(data)
+    home = Home(data, PhoneClock(), chauffeur.source)
+    asyncio.run(show_on_desktop(home, chauffeur, invitation))
+
+
+async def show_on_desktop(home: Home, chauffeur: Chauffeur, invitation: str | None) -> None:
     """Until the window is closed. Raises `Refused` when it cannot be paired."""
     if invitation is not None:
         home.pair(await pair(read_invitation(invitation), "desktop", home.earlier()))

@@ -48,6 +48,36 @@ def test_only_the_tests_ask_for_a_browser(
         assert not browser & set(doorstep.missing_packages(purpose))
 
 
+def test_only_the_phone_and_the_tests_take_what_draws_it(
+    doorstep: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Kivy, its font and the libraries of its window; a GPS daemon and a reader of codes are the tests' alone."""
+    monkeypatch.setattr(doorstep, "LIBRARY_ROOTS", (tmp_path,))
+    monkeypatch.setattr(doorstep, "GPSD", tmp_path / "gpsd")
+    monkeypatch.setattr(doorstep.shutil, "which", lambda _: None)
+    steps, drawn, tested = {"PhonePackages", "PhoneFiles"}, {"libgl1", "libegl1"}, {"gpsd", "libzbar0"}
+    for purpose in ("serve", "demo"):
+        assert not steps & names(doorstep, purpose)
+        assert not (drawn | tested) & set(doorstep.missing_packages(purpose))
+    assert steps <= names(doorstep, "phone")
+    assert drawn <= set(doorstep.missing_packages("phone"))
+    assert not tested & set(doorstep.missing_packages("phone"))
+    assert steps <= names(doorstep, "test")
+    assert drawn | tested <= set(doorstep.missing_packages("test"))
+
+
+def test_a_library_is_found_where_distributions_put_it(
+    doorstep: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In the folder itself, or in the one of the machine's kind."""
+    monkeypatch.setattr(doorstep, "LIBRARY_ROOTS", (tmp_path,))
+    assert not doorstep.has_library("libGL.so.1")
+    kind = tmp_path / "aarch64-linux-gnu"
+    kind.mkdir()
+    (kind / "libGL.so.1").touch()
+    assert doorstep.has_library("libGL.so.1")
+
+
 def test_without_a_network_an_extra_is_done_without(
     doorstep: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

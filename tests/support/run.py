@@ -21,12 +21,13 @@ CLONE = Path(__file__).resolve().parents[2]
 PAGE = CLONE / "customer_view"
 PROGRAMS = Path(sys.executable).parent
 
-# The cheap ones first: what needs no services, what needs PostgreSQL and Redis, the whole, the whole in a browser,
-# under attack, on recorded drives, being broken.
+# The cheap ones first: what needs no services, what needs PostgreSQL and Redis, the whole, the phone's app in a window,
+# the whole in a browser, under attack, on recorded drives, being broken.
 RINGS = {
     "pure": ["tests/pure", "tests/phone"],
     "services": ["tests/contract", "tests/services"],
     "journey": ["tests/journey"],
+    "app": ["tests/app"],
     "browser": ["tests/browser"],
     "attacks": ["tests/attacks"],
     "drives": ["tests/drives"],

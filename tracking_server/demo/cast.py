@@ -31,6 +31,7 @@ ELENA = Person("Elena Sousa", "Plumber", "green cargo bike", "+46701740605", 0)
 DAVID = Person("David Okafor", "Electrician", "blue cargo bike", "+46701740606", 1)
 HENRIK = Person("Henrik Lund", "Heating engineer", "red cargo bike", "+46701740607", 2)
 PEOPLE = (ELENA, DAVID, HENRIK)
+GUEST = Person("Maja Lind", "Plumber", "white van", "+46701740608", 3)  # whoever opens the app: ./doorstep phone
 
 
 @dataclass(frozen=True, slots=True)
