@@ -2,70 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tech_app.core.clock import PhoneClock
-from tech_app.core.desk import Desk
-from tech_app.core.gps.simulator import SimulatorSource
-from tech_app.core.home import Home
 from tech_app.core.jobs import News
-from tech_app.core.session import pair, read_invitation
 from tech_app.core.tap import TapKind
-from tests.support.firm import HOME, METRE, Firm
+from tests.support.firm import Firm
 from tests.support.rows import count, job_row
 from tests.support.server import Server
+from tests.support.technician import Technician, until
 from tracking_server.store import devices
 from tracking_server.store.engine import transaction
-
-WITHIN_S = 15.0
-
-
-class Technician:
-    """Somebody with the app, who starts 300 m south of the door."""
-
-    def __init__(self, server: Server, firm: Firm, technician_id: UUID, data: Path) -> None:
-        self.id = technician_id
-        self.source: SimulatorSource | None = None
-        self.home = Home(data, PhoneClock(), self._source)
-        self._server = server
-        self._firm = firm
-
-    async def pair(self) -> str:
-        """With a code of the office; returns the device."""
-        code = await self._firm.pairing_code(self.id)
-        session = await pair(read_invitation(self._server.url, code), "phone", self.home.earlier())
-        self.home.pair(session)
-        return session.device
-
-    @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[Desk]:
-        """The app runs; its screen is the desk."""
-        desk = self.home.desk()
-        self.home.start()
-        try:
-            yield desk
-        finally:
-            await self.home.stop()
-            desk.close()
-
-    def _source(self, clock: PhoneClock) -> SimulatorSource:
-        self.source = SimulatorSource(clock, (HOME[1] - 300 * METRE, HOME[0]), speed_mps=20.0)
-        return self.source
-
-
-async def until(desk: Desk, holds: Callable[[], object]) -> None:
-    """Wait as a screen does."""
-    async with asyncio.timeout(WITHIN_S):
-        while not holds():
-            await asyncio.sleep(0.02)
-            desk.changed()
 
 
 @pytest.fixture
