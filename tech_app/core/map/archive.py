@@ -163,7 +163,7 @@ def tile_id(tile: Tile) -> int:
     z, x, y = tile
     if not (0 <= x < 2**z and 0 <= y < 2**z):
         raise ValueError(f"there is no tile {tile}")
-    number = (4**z - 1) // 3
+    number: int = (4**z - 1) // 3
     half = 2**z >> 1
     while half:
         right, down = bool(x & half), bool(y & half)
