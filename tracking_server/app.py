@@ -23,7 +23,7 @@ from tracking_server.accounts.pages import AccountPages
 from tracking_server.accounts.people import People
 from tracking_server.accounts.tries import Tries
 from tracking_server.basemap.archive import RegionFile, read_archive
-from tracking_server.basemap.view import REGION_PATH, basemap_of
+from tracking_server.basemap.view import REGION_FACTS_PATH, REGION_PATH, basemap_of
 from tracking_server.clock import Clock, clock_from
 from tracking_server.dispatch.board.actions import Actions
 from tracking_server.dispatch.board.pages import MAP_FILES, BoardPages
@@ -33,12 +33,14 @@ from tracking_server.ingest.jobs import JobsEndpoint
 from tracking_server.ingest.phones import Phones
 from tracking_server.ingest.routes import RETRY_AFTER_S, FixesEndpoint, pairing_router
 from tracking_server.ingest.stream import PhoneStream
+from tracking_server.ingest.ways import Ways
 from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
 from tracking_server.notify.callbacks import Callbacks
 from tracking_server.push.customer import CustomerPages
 from tracking_server.push.dispatcher import BoardStreams, WatchedBoards
 from tracking_server.push.watched import WatchedJobs
+from tracking_server.routing.valhalla import RoadEngine
 from tracking_server.settings import Settings
 from tracking_server.store.attachments import Attachments
 from tracking_server.store.checks import can_answer
@@ -113,6 +115,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     files = Attachments(Path(settings.attachments)) if settings.attachments else None
     journey = Journey(engine, bus, clock, settings.flushers)
     devices = Devices(engine, clock)
+    roads = RoadEngine(settings.road_engine_url) if settings.road_engine_url else None
     boards = WatchedBoards(engine, clock)
     phones = Phones(engine)
     watched = WatchedJobs(engine, bus, clock, also=(boards.hear, phones.hear))
@@ -160,17 +163,21 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            if roads is not None:
+                await roads.close()
             await bus.close()
             await engine.dispose()
 
     app = FastAPI(title="Doorstep", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(pairing_router(devices, tries))
+    app.include_router(Ways(engine, devices, roads).router())
     app.router.routes.append(JobsEndpoint(engine, bus, devices, clock).route())
     app.router.routes.append(FilesEndpoint(engine, bus, devices, clock, files).route())
     app.router.routes.extend(
         [*pages.routes(), view_files.route(), *Callbacks(engine, clock, settings, view_files).routes()]
     )
-    app.router.routes.append(Route(REGION_PATH, RegionFile(map_file, archive).serve))
+    region = RegionFile(map_file, archive, basemap)
+    app.router.routes.extend([Route(REGION_PATH, region.serve), Route(REGION_FACTS_PATH, region.tell)])
     app.router.routes.extend([*AccountPages(gate, settings.public_url).routes(), *board.routes()])
 
     @app.exception_handler(Unavailable)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from tracking_server.basemap.geometry import Bounds
 
 REGION_PATH = "/map/region.pmtiles"
+REGION_FACTS_PATH = "/v1/region"
 OPENSTREETMAP = '<a href="https://www.openstreetmap.org/copyright">© OpenStreetMap</a>'
 RASTER_MAX_ZOOM = 19  # what hosts of raster tiles have
 

@@ -162,6 +162,22 @@ def decode_shape(encoded: str) -> list[LonLat]:
     return places
 
 
+def encode_shape(places: Sequence[LonLat]) -> str:
+    """The reverse of `decode_shape`."""
+    encoded: list[str] = []
+    before = (0, 0)
+    for lon, lat in places:
+        now = round(lat * 10**SHAPE_DIGITS), round(lon * 10**SHAPE_DIGITS)
+        for value in (now[0] - before[0], now[1] - before[1]):
+            rest = ~(value << 1) if value < 0 else value << 1
+            while rest >= 32:
+                encoded.append(chr((rest & 31 | 32) + 63))
+                rest >>= 5
+            encoded.append(chr(rest + 63))
+        before = now
+    return "".join(encoded)
+
+
 def _place(stop: LonLat) -> dict[str, float]:
     return {"lon": stop[0], "lat": stop[1], "search_cutoff": BESIDE_ROAD_M}
 

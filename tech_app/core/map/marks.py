@@ -17,7 +17,7 @@ MOVING_MPS = 1.0  # slower, and a course is noise
 DOT_DP, RIM_DP, PIN_DP = 9.0, 3.0, 14.0
 PIN_HEIGHT = 2.1  # of its head's middle above the place, in radii
 ROUTE_DP, ROUTE_RIM_DP = 6.0, 2.5
-DASH_DP, GAP_DP = 12.0, 9.0
+DASH_DP, GAP_DP = 9.0, 20.0  # a dash stands out at both its ends by half its width
 DOUBT_TINT = 0.16
 CIRCLE = 40  # corners of what is drawn as a circle
 
@@ -69,8 +69,8 @@ def position_marks(paper: Paper, fix: Fix, now_s: float) -> list[Mark]:
     rim, dot = (DOT_DP + RIM_DP) * paper.dp, DOT_DP * paper.dp
     if fix.course_deg is not None and (fix.speed_mps or 0.0) >= MOVING_MPS:
         marks += [
-            Mark(_fan(paper, place, _beak(fix.course_deg, 1.9)), _solid(paper.look.mark_rim), rim),
-            Mark(_fan(paper, place, _beak(fix.course_deg, 2.0)), _solid(colour), dot),
+            Mark(_fan(paper, place, _beak(fix.course_deg, 2.2)), _solid(paper.look.mark_rim), rim),
+            Mark(_fan(paper, place, _beak(fix.course_deg, 2.4)), _solid(colour), dot),
         ]
     return [
         *marks,

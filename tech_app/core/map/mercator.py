@@ -94,13 +94,14 @@ class View:
             )
         )
 
-    def fitting(self, places: Sequence[tuple[float, float]], margin_px: float) -> View:
-        """So far away that all these places (of the world's square) are in it; unchanged without any."""
+    def fitting(self, places: Sequence[tuple[float, float]], margin_px: tuple[float, float]) -> View:
+        """So far away that all these places (of the world's square) are in it, with that much room at the sides, and
+        above and below; unchanged without any."""
         if not places:
             return self
         west, east = min(x for x, _ in places), max(x for x, _ in places)
         north, south = min(y for _, y in places), max(y for _, y in places)
-        room = max(1.0, self.width - 2 * margin_px), max(1.0, self.height - 2 * margin_px)
+        room = max(1.0, self.width - 2 * margin_px[0]), max(1.0, self.height - 2 * margin_px[1])
         most = float(self.tile_px * 2**FIT_ZOOM)
         scale = min(room[0] / max(east - west, room[0] / most), room[1] / max(south - north, room[1] / most))
         zoom = max(LEAST_ZOOM, math.log2(scale / self.tile_px))

@@ -53,7 +53,7 @@ def write(
             continue
         one = Written(name, text, left, up, _upright(name.angle), width, height)
         own = _boxes(one, GAP_DP * paper.dp)
-        inside = all(0 <= b[0] and 0 <= b[1] and b[2] <= view.width and b[3] <= view.height for b in own)
+        inside = all(min(box[:2]) >= 0 and box[2] <= view.width and box[3] <= view.height for box in own)
         if inside and not any(_meet(box, other) for box in own for other in boxes):
             boxes += own
             written.append(one)

@@ -17,7 +17,7 @@ from tech_app.core.map.style import CASINGS, LAYERS, Paint, area_paint, line_pai
 from tech_app.core.map.vector_tile import Feature, Geometry, Layer, Value, read_tile
 
 ANCHOR_ZOOM = 15
-WORLD = 512 * 2**ANCHOR_ZOOM  # steps across the world: pixels of a tile of that zoom
+WORLD = 512 << ANCHOR_ZOOM  # steps across the world: pixels of a tile of that zoom
 EDGED = frozenset({Paint.green, Paint.square, Paint.water, Paint.pier, Paint.building})
 NAMED_PATHS_ZOOM = 15
 STRAIGHT = 0.3  # radians that a road may turn under its name
@@ -246,9 +246,7 @@ def _straightest(places: Sequence[float]) -> tuple[float, float, float, float]:
         way = math.atan2(places[2 * begin + 3] - y, places[2 * begin + 2] - x)
         end = begin + 1
         while end < count - 1:
-            bearing = math.atan2(
-                places[2 * end + 3] - places[2 * end + 1], places[2 * end + 2] - places[2 * end]
-            )
+            bearing = math.atan2(places[2 * end + 3] - places[2 * end + 1], places[2 * end + 2] - places[2 * end])
             if abs(math.remainder(bearing - way, math.tau)) > STRAIGHT:
                 break
             end += 1

@@ -82,9 +82,7 @@ class _Room:
 Span = tuple[int, int]
 
 
-def _read_layer(
-    data: bytes, start: int, end: int, wanted: Collection[str], room: _Room
-) -> tuple[str, Layer | None]:
+def _read_layer(data: bytes, start: int, end: int, wanted: Collection[str], room: _Room) -> tuple[str, Layer | None]:
     name, extent = "", 4096
     keys: list[str] = []
     values: list[Value] = []

@@ -21,7 +21,8 @@ VEIL = 0.82  # how much of the map a text's ground hides
 
 
 class Furniture(Widget):
-    """Buttons stand where the thumb is, on the side where one does not begin to read."""
+    """Buttons stand where the thumb is, on the side where one does not begin to read: one above the other, or side by
+    side on a low map."""
 
     def __init__(
         self,
@@ -68,11 +69,13 @@ class Furniture(Widget):
         gap, mirrored = dp(GAP_DP), words.is_right_to_left()
         right, top = self.x + self.width, self.y + self.height
         self.notice.room = self.thanks.room = self.width - 2 * gap
-        up = self.y + gap + self.thanks.height
+        along, up = 0.0, self.y + gap + self.thanks.height
         self.thanks.pos = (right - self.thanks.width if mirrored else self.x, self.y)
+        step = dp(TARGET_DP) + gap
+        is_low = len(self.buttons) * step + 2 * step > self.height
         for button in reversed(self.buttons):
-            button.pos = (self.x + gap if mirrored else right - gap - button.width, up)
-            up += button.height + gap
+            button.pos = (self.x + gap + along if mirrored else right - gap - button.width - along, up)
+            along, up = (along + step, up) if is_low else (along, up + step)
         self.notice.pos = (self.x + (self.width - self.notice.width) / 2, top - gap - self.notice.height)
 
 

@@ -37,7 +37,7 @@ NAMES_AFTER_S = 0.12  # without a movement
 GLIDE_S = 0.2
 TAP_DP = 10.0  # a finger that moves less has tapped
 TWICE_WITHIN_S, TWICE_WITHIN_DP = 0.35, 40.0
-MARGIN_DP = 72.0  # around what is shown together
+MARGIN_DP = (88.0, 112.0)  # beside, and above and below what is shown together, where there is room
 
 
 class MapView(StencilView):
@@ -99,7 +99,8 @@ class MapView(StencilView):
         places = [to_world(*place) for place in self._places()]
         if places:
             self._placed = True
-            self._look(self.view.fitting(places, dp(MARGIN_DP)))
+            margin = min(dp(MARGIN_DP[0]), self.width / 4), min(dp(MARGIN_DP[1]), self.height / 4)
+            self._look(self.view.fitting(places, margin))
 
     def centre_on_me(self) -> None:
         """Move to the position and follow it until the map is dragged."""
