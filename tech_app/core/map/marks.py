@@ -61,13 +61,14 @@ def beeline_marks(paper: Paper, here: LatLon, there: LatLon) -> list[Mark]:
 def position_marks(paper: Paper, fix: Fix, now_s: float) -> list[Mark]:
     """A dot in a circle as wide as its doubt, with a beak where it is going; grey when it is old."""
     place = (fix.lat, fix.lon)
-    colour = paper.look.grey if is_old(fix, now_s) else paper.look.position
+    old = is_old(fix, now_s)
+    colour = paper.look.grey if old else paper.look.position
     marks = []
     doubt_px = (fix.accuracy_m or 0.0) / metres_wide(to_world(*place)[1]) * paper.view.scale
     if doubt_px > (DOT_DP + RIM_DP) * paper.dp:
         marks.append(Mark(_fan(paper, place, _circle()), (*colour, DOUBT_TINT), doubt_px))
     rim, dot = (DOT_DP + RIM_DP) * paper.dp, DOT_DP * paper.dp
-    if fix.course_deg is not None and (fix.speed_mps or 0.0) >= MOVING_MPS:
+    if fix.course_deg is not None and (fix.speed_mps or 0.0) >= MOVING_MPS and not old:
         marks += [
             Mark(_fan(paper, place, _beak(fix.course_deg, 2.2)), _solid(paper.look.mark_rim), rim),
             Mark(_fan(paper, place, _beak(fix.course_deg, 2.4)), _solid(colour), dot),
