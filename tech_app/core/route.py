@@ -134,22 +134,37 @@ def is_stale(route: Route | None, lat: float, lon: float, now_s: float) -> bool:
     return route is None or abs(now_s - route.asked_s) > AFTER_S or off_m(route.way, lat, lon) > OFF_M
 
 
+def ahead(way: tuple[LatLon, ...], lat: float, lon: float) -> tuple[LatLon, ...]:
+    """What of a way is still to go, from its place that is nearest to here."""
+    if len(way) < 2:
+        return way
+    flat = _flat(way, lat, lon)
+    nearest = min(range(len(flat) - 1), key=lambda i: _to_segment(flat[i], flat[i + 1])[0])
+    share = _to_segment(flat[nearest], flat[nearest + 1])[1]
+    (up, there), (to_up, to_there) = way[nearest], way[nearest + 1]
+    return (up + share * (to_up - up), there + share * (to_there - there)), *way[nearest + 1 :]
+
+
 def off_m(way: tuple[LatLon, ...], lat: float, lon: float) -> float:
     """How far a place is from a way, in metres."""
     if len(way) < 2:
         return distance_m(lat, lon, *way[0]) if way else math.inf
+    return min(_to_segment(a, b)[0] for a, b in itertools.pairwise(_flat(way, lat, lon)))
+
+
+def _flat(way: tuple[LatLon, ...], lat: float, lon: float) -> list[tuple[float, float]]:
+    """Metres to the east and to the north of here."""
     per_degree = math.radians(1) * EARTH_RADIUS_M
     shrink = math.cos(math.radians(lat))
-    flat = [((there - lon) * per_degree * shrink, (up - lat) * per_degree) for up, there in way]
-    return min(_to_segment(a, b) for a, b in itertools.pairwise(flat))
+    return [((there - lon) * per_degree * shrink, (up - lat) * per_degree) for up, there in way]
 
 
-def _to_segment(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """How far the origin is from a segment."""
+def _to_segment(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    """How far the origin is from a segment, and how far along it the nearest place is (0 to 1)."""
     along_x, along_y = b[0] - a[0], b[1] - a[1]
     square = along_x**2 + along_y**2
     share = max(0.0, min(1.0, -(a[0] * along_x + a[1] * along_y) / square)) if square else 0.0
-    return math.hypot(a[0] + share * along_x, a[1] + share * along_y)
+    return math.hypot(a[0] + share * along_x, a[1] + share * along_y), share
 
 
 def decode_shape(encoded: str) -> tuple[LatLon, ...]:

@@ -70,8 +70,8 @@ def position_marks(paper: Paper, fix: Fix, now_s: float) -> list[Mark]:
     rim, dot = (DOT_DP + RIM_DP) * paper.dp, DOT_DP * paper.dp
     if fix.course_deg is not None and (fix.speed_mps or 0.0) >= MOVING_MPS and not old:
         marks += [
-            Mark(_fan(paper, place, _beak(fix.course_deg, 2.2)), _solid(paper.look.mark_rim), rim),
-            Mark(_fan(paper, place, _beak(fix.course_deg, 2.4)), _solid(colour), dot),
+            Mark(_fan(paper, place, _beak(fix.course_deg, 2.4)), _solid(paper.look.mark_rim), rim),
+            Mark(_fan(paper, place, _beak(fix.course_deg, 2.6)), _solid(colour), dot),
         ]
     return [
         *marks,
@@ -117,7 +117,7 @@ def _circle() -> list[Way]:
 def _beak(course_deg: float, far: float) -> list[Way]:
     """A point ahead, and two corners on the circle beside it."""
     ahead = math.radians(90 - course_deg)
-    ways = ((ahead - 0.75, 1.0), (ahead, far), (ahead + 0.75, 1.0))
+    ways = ((ahead - 0.7, 1.2), (ahead, far), (ahead + 0.7, 1.2))
     return [(0.0, 0.0), *((away * math.cos(angle), away * math.sin(angle)) for angle, away in ways)]
 
 

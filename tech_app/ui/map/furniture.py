@@ -17,6 +17,7 @@ from tech_app.ui.widgets.text import Text
 from tech_app.ui.words import _
 
 ROUND_DP = 6
+OFFER_DP = 280
 VEIL = 0.82  # how much of the map a text's ground hides
 
 
@@ -31,6 +32,7 @@ class Furniture(Widget):
         farther: Callable[[], object],
         me: Callable[[], object],
         everything: Callable[[], object],
+        fetch: Callable[[], object],
     ) -> None:
         super().__init__()
         signs = {"add": (closer, _("Closer")), "minus": (farther, _("Farther")),
@@ -38,6 +40,7 @@ class Furniture(Widget):
         self.buttons = [self._button(icon, act, name) for icon, (act, name) in signs.items()]
         self.thanks = Plate()
         self.notice = Plate("body")
+        self.offer = PushButton("", icon="download", on_tap=fetch, size_hint=(None, None), height=dp(TARGET_DP))
         for widget in (*self.buttons, self.thanks, self.notice):
             self.add_widget(widget)
         for name in ("x", "y", "width", "height"):
@@ -50,13 +53,18 @@ class Furniture(Widget):
         """Name whose map it is."""
         self.thanks.text = attribution
 
-    def say(self, notice: str) -> None:
-        """Tell something about the map; nothing with an empty text."""
+    def say(self, notice: str, offer: str = "") -> None:
+        """Tell something about the map, and offer to fetch it; nothing with an empty text."""
         self.notice.text = notice
+        if bool(offer) != (self.offer.parent is not None):
+            (self.add_widget if offer else self.remove_widget)(self.offer)
+        if offer != self.offer.text:
+            self.offer.text = offer
+            self._place()
 
     def boxes(self) -> list[Box]:
         """Where it hides the map, in pixels of the window."""
-        seen = [*self.buttons, *(plate for plate in (self.thanks, self.notice) if plate.text)]
+        seen = [*self.buttons, *(widget for widget in (self.thanks, self.notice, self.offer) if widget.text)]
         return [(widget.x, widget.y, widget.right, widget.top) for widget in seen]
 
     def _button(self, icon: str, act: Callable[[], object], name: str) -> PushButton:
@@ -77,6 +85,9 @@ class Furniture(Widget):
             button.pos = (self.x + gap + along if mirrored else right - gap - button.width - along, up)
             along, up = (along + step, up) if is_low else (along, up + step)
         self.notice.pos = (self.x + (self.width - self.notice.width) / 2, top - gap - self.notice.height)
+        below = self.notice.height + gap if self.notice.text else 0
+        self.offer.width = min(dp(OFFER_DP), self.width - 2 * gap)
+        self.offer.pos = (self.x + (self.width - self.offer.width) / 2, top - gap - below - self.offer.height)
 
 
 class Plate(Widget):

@@ -22,6 +22,7 @@ from tech_app.core.map.picture import WORLD, Picture, draw
 from tech_app.core.map.shelf import Shelf
 from tech_app.core.map.show import stand_ins
 from tech_app.core.map.style import look_of
+from tech_app.core.region import Progress, Standing
 from tech_app.ui import words
 from tech_app.ui.map.cut import cut
 from tech_app.ui.map.furniture import Furniture
@@ -29,6 +30,7 @@ from tech_app.ui.map.lettering import Lettering
 from tech_app.ui.map.raster import RasterSheet
 from tech_app.ui.map.surface import Surface
 from tech_app.ui.theme import theme
+from tech_app.ui.words import _
 
 FIRST_ZOOM = 14.5
 MOST_BYTES = 32_000_000  # of tiles ready to be drawn; a street map's screen takes about 3
@@ -55,9 +57,12 @@ class MapView(StencilView):
     now_s = NumericProperty(0.0)
     route = ObjectProperty(None, allownone=True)
     """A `core.route.Route` to the job, or None: then a straight line."""
+    copy = ObjectProperty(Progress())
+    """A `core.region.Progress`: how it is with the map's copy on this phone."""
     following = BooleanProperty(False)
     """Whether the map moves with the position."""
     glide = NumericProperty(0.0)
+    __events__ = ("on_fetch",)
 
     def __init__(self, **kwargs: Any) -> None:
         self.view = View(0.5, 0.5, FIRST_ZOOM, 1.0, 1.0, dp(TILE_DP))
@@ -83,15 +88,19 @@ class MapView(StencilView):
             self.canvas.add(self.lettering)
         self.furniture = Furniture(
             closer=lambda: self.zoom_by(1), farther=lambda: self.zoom_by(-1),
-            me=self.centre_on_me, everything=self.show_all,
+            me=self.centre_on_me, everything=self.show_all, fetch=lambda: self.dispatch("on_fetch"),
         )  # fmt: skip
         self.add_widget(self.furniture)
         for name in ("x", "y", "width", "height"):
             self.fbind(name, self._resize)
-        self.bind(job=self._remark, fix=self._hear_fix, route=self._remark, now_s=self._remark, ground=self._reground)
+        self.bind(job=self._remark, fix=self._hear_fix, route=self._remark, now_s=self._remark, ground=self._reground,
+                  copy=self._remark)  # fmt: skip
         theme.paints(self)
         self._reground()
         self._resize()
+
+    def on_fetch(self) -> None:
+        """The technician wants the map on this phone, however large it is."""
 
     def show_all(self) -> None:
         """Move so that the job, the position and the way are seen."""
@@ -123,7 +132,7 @@ class MapView(StencilView):
         self.glide = 0.0
         Animation(glide=1.0, duration=GLIDE_S, transition="out_quad").start(self)
 
-    def on_glide(self, _: object, share: float) -> None:
+    def on_glide(self, _map: object, share: float) -> None:
         if self._glide is not None:
             view, zooms, left, up = self._glide
             self._look(view.zoomed(zooms * share, left, up))
@@ -160,7 +169,7 @@ class MapView(StencilView):
         self._mark(paper)
         self.lettering.move(paper, self.x, self.y)
         self.sheet.move(paper, self.x, self.y)
-        self.furniture.say(self._notice())
+        self.furniture.say(self._notice(), offer=self._offer())
         self.canvas.ask_update()
 
     def _resize(self, *_: object) -> None:
@@ -276,8 +285,23 @@ class MapView(StencilView):
 
     def _notice(self) -> str:
         if self.fix is not None and marks.is_old(self.fix, self.now_s):
-            return words._("Position %(age)s old") % {"age": words.duration(self.now_s - self.fix.time_s)}
-        return "" if self.ground.covers(self.view) else words._("No map of this place on this phone")
+            return _("Position %(age)s old") % {"age": words.duration(self.now_s - self.fix.time_s)}
+        if self.ground.covers(self.view):
+            return ""
+        match self.copy.standing:
+            case Standing.fetching:
+                done, size = words.size(self.copy.done_bytes), words.size(self.copy.size_bytes)
+                return _("Fetching the map: %(done)s of %(size)s") % {"done": done, "size": size}
+            case Standing.asks:
+                return ""
+            case Standing.trouble | Standing.unknown if self.ground is NO_GROUND:
+                return _("No map yet: it is fetched when there is a network")
+        return _("No map of this place on this phone")
+
+    def _offer(self) -> str:
+        if self.copy.standing is not Standing.asks:
+            return ""
+        return _("Fetch the map (%(size)s)") % {"size": words.size(self.copy.size_bytes)}
 
     # ---- fingers ----
 
