@@ -53,6 +53,7 @@ class TodayView:
     seen: str
     is_seen: bool
     shift_line: str
+    is_paused: bool
     shift_actions: tuple[Action, ...]
     next: Visit | None
     groups: tuple[Group, ...]
@@ -79,6 +80,7 @@ def today_view(
         seen,
         is_seen,
         _shift_line(shift),
+        shift.on_break,
         _shift_actions(shift),
         None if first is None else lines[first.id],
         tuple(group for group in groups if group.visits),

@@ -1,0 +1,315 @@
+"""The app: one window, a stack of screens, and the phone's file behind them.
+
+Nothing here waits for the service. A screen says what the file says, and a tap is in the file before it shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from kivy.app import App
+from kivy.clock import Clock as Frames
+from kivy.core.window import Window
+from kivy.graphics import Color, Rectangle
+from kivy.uix.floatlayout import FloatLayout
+
+from tech_app.core.desk import Desk
+from tech_app.core.drafts import Drafts
+from tech_app.core.home import Home
+from tech_app.core.jobs import Job
+from tech_app.core.navigation import Platform
+from tech_app.core.phone import folder_of
+from tech_app.core.preferences import Preferences, load_preferences, save_preferences
+from tech_app.core.session import Invitation, Session, pair
+from tech_app.ui import words
+from tech_app.ui.camera import Camera
+from tech_app.ui.flow import Flow
+from tech_app.ui.insets import insets
+from tech_app.ui.permissions import Granted, Permissions
+from tech_app.ui.screens.pair import PairScreen
+from tech_app.ui.screens.screen import Screen
+from tech_app.ui.screens.today import TodayScreen
+from tech_app.ui.theme import theme
+from tech_app.ui.views.diagnostics import Device
+from tech_app.ui.widgets import Choice, Sheet, Snackbar
+
+LOOK_EVERY_S = 1.0
+ESCAPE_KEY = 27  # also Android's back
+PHONE_NAME = "Doorstep phone"
+
+
+class DoorstepApp(App):
+    """`home` is the app's folder. `invitation` is a pairing link that the app was opened by.
+
+    What a phone has and a desktop has not comes from outside: the camera, permissions, other apps by their addresses.
+    """
+
+    title = "Doorstep"
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        invitation: str | None = None,
+        camera: Camera | None = None,
+        permissions: Permissions | None = None,
+        open_url: Callable[[str], object] = webbrowser.open,
+        leave: Callable[[], object] = lambda: None,
+        platform: Platform = Platform.desktop,
+        device: Callable[[], Device] = lambda: Device("0.1.0"),
+        **kwargs: Any,
+    ) -> None:
+        """`leave` puts the app into the background, where the phone's back leads from the first screen."""
+        super().__init__(**kwargs)
+        self.home = home
+        self.clock = home.clock
+        self.camera = camera
+        self.permissions = permissions or Granted()
+        self.open_url = open_url
+        self.platform = platform
+        self.device = device
+        self.session: Session | None = None
+        self.flow = Flow(self)
+        self._invitation = invitation
+        self._leave = leave
+        self._desk: Desk | None = None
+        self._drafts: Drafts | None = None
+        self._stack: list[Screen] = []
+        self._sheet: Sheet | None = None
+        self._tick: Any = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ---- what Kivy calls ----
+
+    def build(self) -> FloatLayout:
+        self.preferences = load_preferences(self.home.data / "preferences.json")
+        self._dress()
+        self.stage = Stage()
+        Window.softinput_mode = "below_target"  # the keyboard never covers the field
+        Window.bind(on_keyboard=self._on_key)
+        self.session = self.home.session()
+        if self.session is not None:
+            self._take_desk(self.session)
+        self.begin()
+        return self.stage
+
+    def on_start(self) -> None:
+        insets.read()
+        self._watch()
+
+    def on_pause(self) -> bool:
+        """In the background nothing is looked at; the phone itself goes on."""
+        self._unwatch()
+        return True
+
+    def on_resume(self) -> None:
+        if self._desk is not None:
+            self._desk.refresh()
+        self._watch()
+
+    def on_stop(self) -> None:
+        self._unwatch()
+        Window.unbind(on_keyboard=self._on_key)
+        for task in self._tasks:
+            task.cancel()
+
+    async def async_run(self, async_lib: str | None = None) -> None:
+        """Until the window is closed; the phone stops with it, unless a tracker runs it."""
+        try:
+            await super().async_run(async_lib=async_lib)
+        finally:
+            await self.home.stop()
+            if self._desk is not None:
+                self._desk.close()
+                self._desk = None
+
+    # ---- what the screens use ----
+
+    @property
+    def desk(self) -> Desk:
+        if self._desk is None:
+            raise LookupError("this phone is not paired")
+        return self._desk
+
+    @property
+    def drafts(self) -> Drafts:
+        if self._drafts is None:
+            raise LookupError("this phone is not paired")
+        return self._drafts
+
+    @property
+    def screen(self) -> Screen:
+        """The one that is seen."""
+        return self._stack[-1]
+
+    def job(self, job_id: str) -> Job | None:
+        """A job as it is now; None when it is not this technician's any more."""
+        return next((job for job in self.desk.jobs if job.id == job_id), None)
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    def today(self) -> str:
+        """The date at the door, by the service's clock where the phone's is wrong."""
+        skew = self.desk.status().skew
+        now_s = self.now() + (skew.seconds if skew is not None else 0.0)
+        return datetime.fromtimestamp(now_s).date().isoformat()  # noqa: DTZ006 - the phone's own zone is the door's
+
+    def begin(self) -> None:
+        """The first screen, alone: today, or pairing."""
+        self._stack = [PairScreen(self, self._invitation) if self.session is None else TodayScreen(self)]
+        self._invitation = None
+        self._show()
+
+    def open(self, screen: Screen) -> None:
+        """Put a screen over the one that is seen."""
+        self._stack.append(screen)
+        self._show()
+
+    def back(self) -> None:
+        """To the screen before, or out of the app."""
+        if len(self._stack) > 1:
+            self._stack.pop().close()
+            self._show()
+        else:
+            self._leave()
+
+    def refresh(self) -> None:
+        """Say what is the case now."""
+        if self._stack:
+            self.screen.refresh()
+
+    def ask(
+        self,
+        title: str,
+        choices: Sequence[Choice],
+        on_choice: Callable[[Any], Any],
+        *,
+        text: str = "",
+        **more: Any,
+    ) -> None:
+        """A question from the bottom of the screen, one at a time."""
+        self.close_sheet()
+        self._sheet = Sheet(title, choices, on_choice, text=text, **more)
+        self._sheet.open(animation=False)
+
+    def close_sheet(self) -> bool:
+        """Returns whether there was one."""
+        sheet, self._sheet = self._sheet, None
+        if sheet is None or sheet.parent is None:
+            return False
+        sheet.dismiss(animation=False)
+        return True
+
+    def say(self, text: str, *, action: str = "", on_action: Callable[[], Any] | None = None) -> None:
+        """A sentence over the actions at the bottom, for some seconds."""
+        above = self.screen.actions.height if self._stack else 0.0
+        Snackbar(text, action=action, on_action=on_action, above=above).show(self.stage)
+
+    def soon(self, doing: Coroutine[Any, Any, None]) -> None:
+        """Do something that takes a while; the screens go on."""
+        task = asyncio.create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def choose(self, **choices: Any) -> None:
+        """Keep a preference and wear it at once; everything is drawn anew."""
+        self.preferences: Preferences = replace(self.preferences, **choices)
+        save_preferences(self.home.data / "preferences.json", self.preferences)
+        self._dress()
+        for screen in self._stack:
+            screen.forget()
+        self._show()
+
+    async def pair(self, invitation: Invitation) -> None:
+        """Make this phone a technician's. Raises `Refused`."""
+        session = await pair(invitation, PHONE_NAME)
+        self.home.pair(session)
+        self.session = session
+        self._take_desk(session)
+        self.begin()
+
+    def unpair(self) -> None:
+        """Make this phone nobody's."""
+        self.soon(self._unpair())
+
+    # ---- inside ----
+
+    async def _unpair(self) -> None:
+        await self.home.stop()
+        self.home.unpair()
+        if self._desk is not None:
+            self._desk.close()
+        self._desk = self._drafts = self.session = None
+        self.begin()
+
+    def _take_desk(self, session: Session) -> None:
+        self._desk = self.home.desk()
+        self._drafts = Drafts(self._desk.outbox, folder_of(self.home.data, session) / "drafts")
+        self._drafts.clear([job.id for job in self._desk.jobs], self.now())
+        self.home.start()
+
+    def _dress(self) -> None:
+        words.use(self.preferences.language or words.system_language())
+        theme.use(self.preferences.look.value)
+
+    def _show(self) -> None:
+        self.close_sheet()
+        screen = self.screen
+        screen.refresh()
+        self.stage.put(screen)
+
+    def _watch(self) -> None:
+        self._unwatch()
+        self._tick = Frames.schedule_interval(self._look, LOOK_EVERY_S)
+        self._look()
+
+    def _unwatch(self) -> None:
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+
+    def _look(self, *_: object) -> None:
+        if self._desk is not None:
+            self._desk.changed()
+        self.refresh()
+
+    def _on_key(self, _: object, key: int, *__: object) -> bool:
+        if key != ESCAPE_KEY:
+            return False
+        if not self.close_sheet():
+            self.back()
+        return True
+
+
+class Stage(FloatLayout):
+    """The whole window: one screen, and what is said over it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with self.canvas.before:
+            self._colour = Color(*theme.paper)
+            self._ground = Rectangle()
+        self._screen: Screen | None = None
+        self.bind(pos=self._place, size=self._place)
+        theme.paints(self)
+
+    def put(self, screen: Screen) -> None:
+        """Show this screen in place of the one that is there."""
+        if self._screen is screen:
+            return
+        if self._screen is not None:
+            self.remove_widget(self._screen)
+        self._screen = screen
+        self.add_widget(screen, index=len(self.children))
+
+    def paint(self, *_: object) -> None:
+        self._colour.rgba = theme.paper
+
+    def _place(self, *_: object) -> None:
+        self._ground.pos, self._ground.size = self.pos, self.size

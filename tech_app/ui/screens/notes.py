@@ -1,0 +1,57 @@
+"""What customers, the office and the technician wrote on a visit, and a line of one's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kivy.uix.widget import Widget
+
+from tech_app.core.tap import TapKind
+from tech_app.ui.screens.screen import Screen
+from tech_app.ui.views.job import LONGEST_NOTE, NoteLine, note_line
+from tech_app.ui.widgets import Card, Field, PushButton, Row, Text
+from tech_app.ui.words import _
+
+if TYPE_CHECKING:
+    from tech_app.ui.app import DoorstepApp
+
+
+class NotesScreen(Screen):
+    """The newest last, beside the field."""
+
+    def __init__(self, app: DoorstepApp, job_id: str) -> None:
+        super().__init__(app)
+        self.job_id = job_id
+        self.field: Field | None = None
+
+    def view(self) -> tuple[NoteLine, ...]:
+        job = self.app.job(self.job_id)
+        return () if job is None else tuple(note_line(note) for note in job.notes)
+
+    def draw(self, view: tuple[NoteLine, ...]) -> None:
+        self.bar(_("Notes"))
+        typed = self.field.text if self.field is not None else ""
+        self.field = Field(_("For the office and the next visit"), text=typed, multiline=True)
+        cards: list[Widget] = [note_card(note) for note in view]
+        if not cards:
+            cards = [Text(_("Nobody wrote anything yet."), tone="soft")]
+        self.show(
+            [*cards, self.field], [PushButton(_("Keep the note"), icon="check", kind="primary", on_tap=self._keep)]
+        )
+
+    def _keep(self) -> None:
+        if self.field is None:
+            return
+        text = self.field.text.strip()
+        if not text:
+            self.field.error = _("Write something first.")
+        elif len(text) > LONGEST_NOTE:
+            self.field.error = _("At most %(count)d characters.") % {"count": LONGEST_NOTE}
+        elif self.app.flow.tap(TapKind.note, self.job_id, text=text) and self.field is not None:
+            self.field.text = ""
+
+
+def note_card(note: NoteLine) -> Widget:
+    """A note with who wrote it, and when."""
+    head = Row(Text(note.who, role="small", tone="soft"), Text(note.time, role="small", tone="soft", align="end"))
+    return Card(head, Text(note.text), paper="calm_paper" if note.mine else "card")

@@ -1,0 +1,158 @@
+"""Making this phone a technician's: a code from the office, typed or photographed, and a look at where it leads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kivy.uix.widget import Widget
+
+from tech_app.core.session import Invitation, Refused, read_invitation
+from tech_app.ui import words
+from tech_app.ui.camera import NoCamera, code_in
+from tech_app.ui.screens.screen import Screen
+from tech_app.ui.views import pairing
+from tech_app.ui.widgets import Banner, Choice, Field, PushButton, Text
+from tech_app.ui.words import _
+
+if TYPE_CHECKING:
+    from tech_app.ui.app import DoorstepApp
+
+
+@dataclass(frozen=True, slots=True)
+class PairView:
+    """The first step, or, with an invitation, the question about it."""
+
+    invitation: Invitation | None
+    trouble: str
+    busy: bool
+
+
+class PairScreen(Screen):
+    """Step one reads the code, step two shows the host and asks."""
+
+    def __init__(self, app: DoorstepApp, link: str | None = None) -> None:
+        super().__init__(app)
+        self.address: Field | None = None
+        self.code: Field | None = None
+        self._typed = ("", "")
+        self._invitation: Invitation | None = None
+        self._trouble = ""
+        self._busy = False
+        if link is not None:
+            self._read(link)
+
+    def view(self) -> PairView:
+        return PairView(self._invitation, self._trouble, self._busy)
+
+    def draw(self, view: PairView) -> None:
+        if view.invitation is None:
+            self._draw_code(view)
+        else:
+            self._draw_question(view, view.invitation)
+
+    def _draw_code(self, view: PairView) -> None:
+        self.bar("Doorstep", back=False, actions=lambda: [self._language_button()])
+        address, code = self._typed
+        self.address = Field(
+            _("Address of your office's Doorstep"), text=address, hint="doorstep.example.com", input_type="url"
+        )
+        self.code = Field(_("Code"), text=code, hint="ABCD EFGH", on_enter=self._go_on)
+        content: list[Widget] = [
+            Text(_("Connect this phone"), role="title"),
+            Text(
+                _("Your office gives you an address and a code. The code is good once, for ten minutes."), tone="soft"
+            ),
+        ]
+        if view.trouble:
+            content.append(Banner(view.trouble, kind="bad"))
+        content += [self.address, self.code]
+        if self.app.camera is not None:
+            content.append(
+                PushButton(_("Photograph the code instead"), icon="qr", disabled=view.busy, on_tap=self._scan)
+            )
+        self.show(content, [PushButton(_("Go on"), kind="primary", disabled=view.busy, on_tap=self._go_on)])
+
+    def _draw_question(self, view: PairView, invitation: Invitation) -> None:
+        self.bar("Doorstep", back=False, actions=lambda: [self._language_button()])
+        asked = pairing.question(invitation)
+        content: list[Widget] = [Text(asked.title, role="title"), Text(asked.text)]
+        if asked.warning:
+            content.append(Banner(asked.warning, kind="warn"))
+        if view.trouble:
+            content.append(Banner(view.trouble, kind="bad"))
+        label = _("Connecting") if view.busy else _("Yes, connect")
+        self.show(
+            content,
+            [
+                PushButton(label, kind="primary", disabled=view.busy, on_tap=self._pair),
+                PushButton(_("Something else"), kind="quiet", disabled=view.busy, on_tap=self._begin_again),
+            ],
+        )
+
+    def _language_button(self) -> PushButton:
+        button = PushButton(icon="language", kind="quiet", on_tap=self._choose_language, size_hint_x=None)
+        button.name = _("Language")
+        return button
+
+    def _choose_language(self) -> None:
+        self._keep_typed()
+        choices = [Choice(code, words.OWN_NAMES[code]) for code in words.LANGUAGES]
+        self.app.ask(_("Language"), choices, lambda language: self.app.choose(language=language))
+
+    def _keep_typed(self) -> None:
+        if self.address is not None and self.code is not None:
+            self._typed = (self.address.text, self.code.text)
+
+    def _go_on(self) -> None:
+        self._keep_typed()
+        self._read(*self._typed)
+        self.refresh()
+
+    def _begin_again(self) -> None:
+        self._invitation, self._trouble = None, ""
+        self.refresh()
+
+    def _read(self, address: str, code: str = "") -> None:
+        try:
+            self._invitation, self._trouble = read_invitation(address, code), ""
+        except Refused as refused:
+            self._invitation, self._trouble = None, pairing.refusal(refused)
+
+    def _scan(self) -> None:
+        self._keep_typed()
+        self._busy = True
+        self.refresh()
+        self.app.soon(self._read_picture())
+
+    async def _read_picture(self) -> None:
+        try:
+            picture = await self.app.camera.take() if self.app.camera is not None else None
+            said = code_in(picture) if picture is not None else None
+            if said is not None:
+                self._read(said)
+            elif picture is not None:
+                self._trouble = _("There is no code in this picture that can be read. Go closer, or type it.")
+        except NoCamera:
+            self._trouble = _("There is no camera, or Doorstep may not use it: allow it in this phone's settings.")
+        finally:
+            self._busy = False
+            self.refresh()
+
+    def _pair(self) -> None:
+        if not self._busy and self._invitation is not None:
+            self._busy = True
+            self.refresh()
+            self.app.soon(self._pair_now(self._invitation))
+
+    async def _pair_now(self, invitation: Invitation) -> None:
+        try:
+            await self.app.pair(invitation)
+        except Refused as refused:
+            # The code may have been used up: the technician begins again, with what was typed.
+            self._invitation, self._trouble = None, pairing.refusal(refused)
+        except OSError:
+            self._invitation, self._trouble = None, _("This phone is full: delete something on it, then try again.")
+        finally:
+            self._busy = False
+            self.refresh()
