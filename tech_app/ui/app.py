@@ -168,6 +168,7 @@ class DoorstepApp(App):
 
     def open(self, screen: Screen) -> None:
         """Put a screen over the one that is seen."""
+        self.hush()
         self._stack.append(screen)
         self._show()
 
@@ -210,6 +211,11 @@ class DoorstepApp(App):
         """A sentence over the actions at the bottom, for some seconds."""
         above = self.screen.actions.height if self._stack else 0.0
         Snackbar(text, action=action, on_action=on_action, above=above).show(self.stage)
+
+    def hush(self) -> None:
+        """Take back what is said, as one goes on to something else."""
+        for child in [child for child in self.stage.children if isinstance(child, Snackbar)]:
+            child.hide()
 
     def soon(self, doing: Coroutine[Any, Any, None]) -> None:
         """Do something that takes a while; the screens go on."""

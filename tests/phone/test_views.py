@@ -225,7 +225,7 @@ def test_diagnostics_name_what_is_wrong() -> None:
         "Waiting to be sent": ("steps: 1, pictures: 3, positions: 20", Mood.calm),
         "Location permission": ("missing", Mood.bad),
         "GPS": ("on", Mood.good),
-        "Position": ("10 min ago, right to 12 m", Mood.warn),
+        "Position": ("10 min ago, accurate to 12 m", Mood.warn),
         "This phone's clock": ("2 min fast", Mood.warn),
         "Notifications": ("allowed", Mood.good),
         "Battery saving": ("may stop this app: switch that off for Doorstep", Mood.warn),

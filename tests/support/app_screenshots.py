@@ -1,4 +1,4 @@
-"""Pictures of every screen of the app, in every look: `python -m tests.support.app_screenshots FOLDER [LANGUAGE...]`."""
+"""Pictures of every screen, in every look: `python -m tests.support.app_screenshots FOLDER [LANGUAGE...]`."""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from tech_app.core.clock import PhoneClock
+
 NOON_S = 20_000 * 86_400.0 + 43_200
 
 
@@ -37,3 +39,19 @@ class SetPhoneClock:
     async def sleep(self, seconds: float) -> None:
         self.pass_time(seconds)
         await asyncio.sleep(0)
+
+
+class AheadClock(PhoneClock):
+    """The device's own, put ahead: both clocks, as if that time had passed."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead_s
+
+    def since_boot(self) -> float:
+        return super().since_boot() + self.ahead_s
+
+    def pass_time(self, seconds: float) -> None:
+        self.ahead_s += seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kivy.core.window import Window
 from kivy.metrics import dp
 
 from tech_app.core.jobs import Proof
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
     from tech_app.ui.app import DoorstepApp
 
 
+HEIGHT = 0.32  # of the window
+
+
 class SignatureScreen(Screen):
     """What is signed stands above the line."""
 
     def __init__(self, app: DoorstepApp, job_id: str) -> None:
         super().__init__(app)
         self.job_id = job_id
-        self.pad = Signature(height=dp(260))
+        self.pad = Signature(height=min(dp(280), Window.height * HEIGHT))
         self.pad.bind(count=lambda *_: self.refresh())
 
     def view(self) -> tuple[str, str, bool]:
@@ -38,10 +42,11 @@ class SignatureScreen(Screen):
             PushButton(_("Last stroke"), icon="undo", disabled=not signed, on_tap=self.pad.undo),
         )
         texts = [Text(customer, role="title"), Text(summary, tone="soft"), Text(_("Please sign here:"), role="strong")]
-        self.show(
-            [*(text for text in texts if text.text), self.pad, tools],
-            [PushButton(_("Keep the signature"), icon="check", kind="primary", disabled=not signed, on_tap=self._keep)],
+        keep = PushButton(
+            _("Keep the signature"), icon="check", kind="primary", disabled=not signed, on_tap=self._keep
         )
+        # The field stands where nothing scrolls, or a stroke would be taken for a drag.
+        self.show([text for text in texts if text.text], [self.pad, tools, keep])
 
     def _keep(self) -> None:
         if self.pad.empty or self.app.screen is not self:

@@ -105,7 +105,7 @@ def _position(status: Status, device: Device, since_boot_s: float, tracked: bool
     old_s = age_s(status.seen.at_s, since_boot_s)
     value = _ago(old_s)
     if status.seen.accuracy_m is not None:
-        value = _("%(ago)s, right to %(distance)s") % {"ago": value, "distance": distance(status.seen.accuracy_m)}
+        value = _("%(ago)s, accurate to %(distance)s") % {"ago": value, "distance": distance(status.seen.accuracy_m)}
     return [*rows, Row(_("Position"), value, Mood.warn if (old_s or 0.0) > OLD_FIX_S else Mood.good)]
 
 

@@ -1,0 +1,196 @@
+"""A technician's day in the app itself: a real window, touched as a hand does, on the real service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.support.window import Driver, middle, opened  # before any Kivy
+
+# isort: split
+from kivy.uix.widget import Widget
+
+from tech_app.core.gps.simulator import SimulatorSource
+from tech_app.core.home import Home
+from tech_app.ui.app import DoorstepApp
+from tests.support.app_tour import TestCamera
+from tests.support.firm import HOME, Firm, noon_zone
+from tests.support.phone_clock import AheadClock
+from tests.support.rows import events, job_row, rows
+from tests.support.server import Server
+from tracking_server import tokens
+from tracking_server.store import devices
+from tracking_server.store.engine import transaction
+from tracking_server.store.schema import job, organisation
+
+REQUIRED = {"photo": "required", "signature": "required"}
+
+
+@pytest.fixture
+async def technician(firm: Firm) -> UUID:
+    """Ana, of a firm that asks for photo and signature."""
+    async with transaction(firm.engine, firm.organisation_id) as connection:
+        quiet_never = {"quiet_from": "00:00", "quiet_to": "00:00", "proof": REQUIRED}
+        await connection.execute(organisation.update().values(settings=quiet_never))
+    return (await firm.phone()).device.technician_id
+
+
+@pytest.fixture
+def clock() -> AheadClock:
+    return AheadClock()
+
+
+async def a_code(firm: Firm, technician: UUID) -> str:
+    code, code_hash = tokens.mint_code()
+    async with transaction(firm.engine, firm.organisation_id) as connection:
+        await devices.insert_pairing_code(connection, firm.organisation_id, technician, code_hash, firm.now_s + 1200)
+    return code
+
+
+async def a_visit(firm: Firm, technician: UUID, stop: int, address: str) -> UUID:
+    job_id = await firm.job(technician, time_zone=noon_zone(firm.now_s))
+    async with transaction(firm.engine, firm.organisation_id) as connection:
+        await connection.execute(job.update().where(job.c.id == job_id).values(stop_number=stop, address=address))
+    return job_id
+
+
+@asynccontextmanager
+async def the_app(
+    folder: Path, clock: AheadClock, invitation: str | None = None
+) -> AsyncIterator[tuple[DoorstepApp, Driver]]:
+    """Where the first visit is, with a camera."""
+    home = Home(folder, clock, lambda clock: SimulatorSource(clock, (HOME[1], HOME[0])))
+    app = DoorstepApp(home, camera=TestCamera(), invitation=invitation)
+    async with opened(app) as driver:
+        yield app, driver
+
+
+class Hand:
+    """Touches what is written, and waits for what follows. A hand needs a second from one step to the next."""
+
+    def __init__(self, app: DoorstepApp, driver: Driver, clock: AheadClock) -> None:
+        self.app, self.driver, self._clock = app, driver, clock
+
+    async def tap(self, text: str) -> None:
+        await self.sees(text)
+        await self.touch(self.driver.find(text))
+
+    async def touch(self, widget: Widget) -> None:
+        await self.driver.scroll_to(widget)
+        for bar in self.driver.of("Snackbar"):
+            if bar.y <= middle(widget)[1] <= bar.top and widget.parent is not bar.button:
+                await self.driver.tap(bar.words)
+        await self.driver.tap(widget)
+        self._clock.pass_time(1.0)
+
+    async def sees(self, text: str) -> None:
+        await self.driver.until(lambda: self.driver.sees(text), text)
+
+    async def all_is_sent(self) -> None:
+        """The phone has nothing left."""
+
+        def empty() -> bool:
+            facts = self.app.desk.facts()
+            return facts.taps + facts.files + facts.fixes == 0
+
+        await self.driver.until(empty, "all to be sent", within_s=20)
+
+
+async def eventually(driver: Driver, holds: Callable[[], Awaitable[bool]]) -> None:
+    """What the service comes to know."""
+    for _ in range(200):
+        if await holds():
+            return
+        await driver.frames(3)
+    raise AssertionError("the service does not come to know it")
+
+
+async def pair(hand: Hand, server: Server, code: str) -> None:
+    await hand.driver.type("Address of your office's Doorstep", server.url)
+    await hand.driver.type("Code", code.lower())
+    await hand.tap("Go on")
+    await hand.sees(f"Connect to {server.url.removeprefix('http://')}?")
+    await hand.sees("not encrypted")
+    await hand.tap("Yes, connect")
+    await hand.sees("Off shift")
+
+
+async def start_shift(hand: Hand) -> None:
+    await hand.tap("Start shift")
+    await hand.sees("What is recorded")
+    await hand.tap("I have read this: start")
+    await hand.sees("On shift since")
+
+
+async def work_at_the_first(hand: Hand) -> None:
+    """Up to the proof."""
+    await hand.tap("I am on my way")
+    await hand.sees("can see you coming")
+    await hand.tap("I am here")
+    await hand.tap("Start work")
+    await hand.tap("Done")
+    await hand.sees("Still missing: photo and signature")
+    await hand.tap("Take a photo")
+    await hand.sees("Remove photo")
+    await hand.tap("Have the customer sign")
+    (pad,) = hand.driver.of("Signature")
+    left, low = pad.to_window(pad.x, pad.y)
+    strokes = [(0.2, 0.4), (0.4, 0.8), (0.5, 0.3), (0.8, 0.6)]
+    await hand.driver.drag([(left + x * pad.width, low + y * pad.height) for x, y in strokes])
+    await hand.tap("Keep the signature")
+    await hand.sees("Signed")
+    await hand.tap("Done")
+    await hand.sees("is done.")
+
+
+async def nobody_at_the_second(hand: Hand, clock: AheadClock) -> None:
+    await hand.tap("Praça 2")
+    await hand.tap("I am on my way")
+    await hand.tap("I am here")
+    await hand.tap("Customer not at home")
+    clock.pass_time(12 * 60)
+    await hand.sees("12 min")
+    await hand.tap("Cannot be done")
+    await hand.tap("Nobody at home")
+    await hand.driver.type("In your words (optional)", "rang three times")
+    await hand.touch(hand.driver.find("Cannot be done", 1))
+    await hand.sees("could not be done.")
+    await hand.driver.back()
+
+
+async def test_a_day(server: Server, firm: Firm, technician: UUID, clock: AheadClock, tmp_path: Path) -> None:
+    """From the typed code to the end of the shift by touches alone: the service knows every step, every picture and
+    every word, once, and the phone has nothing left."""
+    first = await a_visit(firm, technician, 1, "Rua 1")
+    second = await a_visit(firm, technician, 2, "Praça 2")
+    async with the_app(tmp_path, clock) as (app, driver):
+        hand = Hand(app, driver, clock)
+        await pair(hand, server, await a_code(firm, technician))
+        await hand.sees("Rua 1")
+        await start_shift(hand)
+        await work_at_the_first(hand)
+        await hand.tap("Undo")
+        await hand.sees("Undone.")
+        await hand.tap("Done")
+        await hand.sees("is done.")
+        await driver.back()
+        await nobody_at_the_second(hand, clock)
+        await hand.tap("End shift")
+        await hand.sees("Off shift")
+        await hand.all_is_sent()
+        await hand.sees("Everything is sent.")
+        assert app.desk.dead_taps() == []
+    told = [event.kind for event in await events(firm, first) if event.cause == "tap"]
+    assert told == ["en_route", "arrived", "started", "completed", "undone", "completed"]
+    assert (await job_row(firm, first)).state == "completed"
+    assert (await job_row(firm, second)).state == "no_access"
+    (why,) = [event.evidence for event in await events(firm, second) if event.kind == "no_access"]
+    assert (why["reason"], why["text"], why["minutes"]) == ("nobody_home", "rang three times", 12)
+    assert sorted((row.kind, row.job_id) for row in await rows(firm, "attachment")) == [
+        ("photo", first),
+        ("signature", first),
+    ]
