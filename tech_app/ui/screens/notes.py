@@ -46,7 +46,7 @@ class NotesScreen(Screen):
         if not text:
             self.field.error = _("Write something first.")
         elif len(text) > LONGEST_NOTE:
-            self.field.error = _("At most %(count)d characters.") % {"count": LONGEST_NOTE}
+            self.field.error = _("At most %(count)s characters.") % {"count": LONGEST_NOTE}
         elif self.app.flow.tap(TapKind.note, self.job_id, text=text) and self.field is not None:
             self.field.text = ""
 

@@ -75,7 +75,7 @@ class TodayScreen(Screen):
             Banner(text, kind="warn", on_dismiss=lambda n=n: self._told(n)) for n, text in enumerate(view.notices)
         ]
         if view.more:
-            text = ngettext("%(count)d more change.", "%(count)d more changes.", view.more) % {"count": view.more}
+            text = ngettext("%(count)s more change.", "%(count)s more changes.", view.more) % {"count": view.more}
             content.append(Banner(text, kind="warn", on_dismiss=self._told_all))
         if view.gps is not None:
             content.append(Banner(view.gps.text, kind=view.gps.mood.value, icon=view.gps.icon))

@@ -75,8 +75,8 @@ def _before_driving(job: Job, jobs: Sequence[Job], shift: Shift) -> Ask | None:
     return Ask(
         Doubt.out_of_order,
         _("Not in order"),
-        _("Stop %(number)d, %(customer)s, comes before this one and has not been visited.") % facts,
-        _("Go to stop %(number)d now") % {"number": job.stop_number},
+        _("Stop %(number)s, %(customer)s, comes before this one and has not been visited.") % facts,
+        _("Go to stop %(number)s now") % {"number": job.stop_number},
     )
 
 

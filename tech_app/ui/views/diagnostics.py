@@ -82,7 +82,7 @@ def _connection(status: Status) -> Row:
 
 def _waiting(facts: Facts, status: Status) -> Row:
     counts = {"taps": facts.taps, "fixes": facts.fixes, "files": facts.files}
-    value = _("steps: %(taps)d, pictures: %(files)d, positions: %(fixes)d") % counts
+    value = _("steps: %(taps)s, pictures: %(files)s, positions: %(fixes)s") % counts
     detail = status.files_trouble or status.storage_trouble or ""
     if facts.thinned:
         detail = " ".join([detail, f"{facts.thinned} old fixes were given up: the queue was full"]).strip()

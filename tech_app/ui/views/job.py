@@ -180,8 +180,8 @@ def _there(kind: Proof, n: int) -> str:
         case Proof.signature:
             return _("Signed")
         case Proof.photo:
-            return ngettext("%(count)d photo", "%(count)d photos", n) % {"count": n}
-    return ngettext("%(count)d note", "%(count)d notes", n) % {"count": n}
+            return ngettext("%(count)s photo", "%(count)s photos", n) % {"count": n}
+    return ngettext("%(count)s note", "%(count)s notes", n) % {"count": n}
 
 
 def _waiting(job: Job, now_s: float) -> str:

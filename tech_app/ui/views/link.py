@@ -43,13 +43,13 @@ def link_line(status: Status, facts: Facts) -> Line:
         if not waiting:
             return Line(_("No connection. You can go on working."), Mood.warn, "cloud_off")
         waits = ngettext(
-            "No connection. You can go on working: %(count)d step waits and is sent later.",
-            "No connection. You can go on working: %(count)d steps wait and are sent later.",
+            "No connection. You can go on working: %(count)s step waits and is sent later.",
+            "No connection. You can go on working: %(count)s steps wait and are sent later.",
             waiting,
         )
         return Line(waits % {"count": waiting}, Mood.warn, "cloud_off")
     if waiting:
-        sending = ngettext("%(count)d step is being sent.", "%(count)d steps are being sent.", waiting)
+        sending = ngettext("%(count)s step is being sent.", "%(count)s steps are being sent.", waiting)
         return Line(sending % {"count": waiting}, Mood.calm, "sync")
     if status.connection is Connection.untried:
         return Line(_("Connecting to the office."), Mood.calm, "sync")

@@ -88,8 +88,8 @@ def unpair_question(facts: Facts) -> str:
     if not waiting:
         return _("This phone then belongs to nobody. Everything is sent. To use it again, ask the office for a code.")
     lost = ngettext(
-        "%(count)d thing is not sent yet and will be lost for the office. Better wait for a connection.",
-        "%(count)d things are not sent yet and will be lost for the office. Better wait for a connection.",
+        "%(count)s thing is not sent yet and will be lost for the office. Better wait for a connection.",
+        "%(count)s things are not sent yet and will be lost for the office. Better wait for a connection.",
         waiting,
     )
     return lost % {"count": waiting}

@@ -162,4 +162,4 @@ def _visit(job: Job, pending: bool, changed: bool) -> Visit:
 
 def stop_name(job: Job) -> str:
     """ "Stop 2", or nothing where no order was made."""
-    return "" if job.stop_number is None else _("Stop %(number)d") % {"number": job.stop_number}
+    return "" if job.stop_number is None else _("Stop %(number)s") % {"number": job.stop_number}
