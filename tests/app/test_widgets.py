@@ -264,6 +264,7 @@ async def test_a_signature_is_what_the_finger_drew() -> None:
         await driver.drag([(left + 40, middle), (right + 100, middle)])
         await driver.drag([(left + 60, bottom + 20), (left + 60, top - 20)])
         assert pad.count == 2
+        assert all(0 <= x <= 1 and 0 <= y <= pad.height / pad.width for stroke in pad.strokes for x, y in stroke)
         picture = Image.open(io.BytesIO(pad.png())).convert("L")
         scale = picture.width / pad.width
         assert picture.height == pytest.approx(pad.height * scale, abs=1)

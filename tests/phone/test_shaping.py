@@ -35,6 +35,7 @@ SAID_AND_DRAWN = [
     ("(سلام)", "(\ufee1\ufefc\ufeb3)"),
     ("سلام 09:00", "09:00 \ufee1\ufefc\ufeb3"),
     ("سلام Ana (B 12) a", "Ana (B 12) a \ufee1\ufefc\ufeb3"),
+    ("سلام Ana (12-AB)", "Ana (12-AB) \ufee1\ufefc\ufeb3"),
     ("سلام (Ana)", "(Ana) \ufee1\ufefc\ufeb3"),
     ("Ana (سلام)", "Ana (\ufee1\ufefc\ufeb3)"),
 ]
