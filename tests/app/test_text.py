@@ -24,8 +24,9 @@ MARGIN_PX = 32
 FINER = 4  # the reference is drawn larger and made small, for smooth edges
 STEPS_OF_A_CURVE = 8
 Point = tuple[float, float]
-# SDL2 rounds every step and knows no kerning; a sign in another place differs by itself.
-MOST_DIFFERENT = 0.05
+# Every step is rounded; a sign in another place differs by itself.
+MOST_DIFFERENT = 0.02
+MOST_IN_ARABIC = 0.06  # it has kerning, which SDL2 has not
 EDGE = 128  # of 255
 OVER_VOWELS = ["ดื่", "กี่", "ปั่", "ฝั่", "ญุ่", "ปี่", "สิ์", "เปิ้", "น้ำ", "ที่", "รู้", "ฟื้", "ฬี่", "ผึ้"]
 WORDS = ["ดื่ม", "น้ำ", "กี่", "โต๊ะ", "ปั่น", "ฝั่ง", "ญุ่น", "ฏุ", "ฐู", "ฎู", "ศุกร์", "พันธุ์", "ก็", "เก้าอี้", "เริ่ม", "ถึง"]
@@ -154,8 +155,8 @@ def test_a_tone_does_not_touch_the_vowel_below_it(cluster: str) -> None:
 @pytest.mark.parametrize("text", ARABIC)
 def test_arabic_is_drawn_as_it_is_shaped(text: str) -> None:
     """Joined, from the right, lam and alef as one, brackets turned."""
-    assert difference(seen(drawn(text)), shaped(text, "noto-sans-arabic")) <= MOST_DIFFERENT
-    assert difference(seen(text), shaped(text, "noto-sans-arabic")) > 5 * MOST_DIFFERENT
+    assert difference(seen(drawn(text)), shaped(text, "noto-sans-arabic")) <= MOST_IN_ARABIC
+    assert difference(seen(text), shaped(text, "noto-sans-arabic")) > 5 * MOST_IN_ARABIC
 
 
 def test_no_letter_is_cut_above_or_below() -> None:
