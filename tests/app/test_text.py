@@ -25,6 +25,7 @@ FINER = 4  # the reference is drawn larger and made small, for smooth edges
 STEPS_OF_A_CURVE = 8
 Point = tuple[float, float]
 # Every step is rounded; a sign in another place differs by itself.
+# Parts of the ink. Steps are rounded; a sign in another place makes 0.02 to 0.6.
 MOST_DIFFERENT = 0.02
 MOST_IN_ARABIC = 0.06  # it has kerning, which SDL2 has not
 EDGE = 128  # of 255
