@@ -39,6 +39,9 @@ UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 ELLIPSIS = "…"
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
+# A telephone number and a span of time read from the left, also in Arabic: alone they stand so, too.
+FROM_THE_LEFT = re.compile(r"(?:\+|\b0)\d+(?:[ \u00a0-]\d+)+|\d[\d:.]*[ \u00a0]?–[ \u00a0]?\d[\d:.]*")  # noqa: RUF001 (a dash)
+EMBEDDED = "\u202a\\g<0>\u202c"
 LEFT_MARK, RIGHT_MARK = "\u200e", "\u200f"
 
 _reshaper = ArabicReshaper()  # its own choice of ligatures: lam-alef and the name of God
@@ -67,7 +70,7 @@ def drawn(line: str, right_to_left: bool | None = None) -> str:
     line = unicodedata.normalize("NFC", line)
     if RIGHT_TO_LEFT.search(line):
         turned = reads_right_to_left(line) if right_to_left is None else right_to_left
-        joined = _reshaper.reshape(UNSEEN.sub("", line))
+        joined = FROM_THE_LEFT.sub(EMBEDDED, _reshaper.reshape(UNSEEN.sub("", line)))
         line = get_display(_with_brackets_held(joined, turned), base_dir="R" if turned else "L")
     line = AM_AFTER_TONE.sub(NIKHAHIT + r"\1" + SARA_AA, UNSEEN.sub("", line))
     return CLUSTER.sub(_cluster, line)

@@ -35,6 +35,9 @@ SAID_AND_DRAWN = [
     ("(سلام)", "(\ufee1\ufefc\ufeb3)"),
     ("سلام 09:00", "09:00 \ufee1\ufefc\ufeb3"),
     ("سلام Ana (B 12) a", "Ana (B 12) a \ufee1\ufefc\ufeb3"),
+    ("سلام 09:00–11:00", "09:00–11:00 \ufee1\ufefc\ufeb3"),  # noqa: RUF001
+    ("سلام +351 220 000", "+351 220 000 \ufee1\ufefc\ufeb3"),
+    ("سلام 5 10115", "10115 5 \ufee1\ufefc\ufeb3"),
     ("سلام Ana (12-AB)", "Ana (12-AB) \ufee1\ufefc\ufeb3"),
     ("سلام (Ana)", "(Ana) \ufee1\ufefc\ufeb3"),
     ("Ana (سلام)", "Ana (\ufee1\ufefc\ufeb3)"),
