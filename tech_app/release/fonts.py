@@ -98,7 +98,7 @@ def merged(weight: str, name: str) -> TTFont:
         )
     )
     clusters = list(thai_clusters(thai))
-    font = only(TTFont(latin), LATIN)
+    font = only(TTFont(latin, recalcTimestamp=False), LATIN)
     take(font, only(TTFont(thai), THAI, {part.name for cluster in clusters for part in cluster.parts}), "thai.")
     take(font, only(TTFont(arabic), ARABIC), "arabic.")
     compose(font, clusters)
@@ -137,7 +137,7 @@ def only(font: TTFont, codes: Iterable[int], names: Iterable[str] = ()) -> TTFon
     subsetter.subset(font)
     saved = io.BytesIO()  # the subsetter leaves some tables half done
     font.save(saved)
-    return TTFont(saved)
+    return TTFont(saved, recalcTimestamp=False)  # the same font from the same sources
 
 
 def take(font: TTFont, other: TTFont, prefix: str) -> None:
