@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from collections.abc import AsyncIterator, MutableMapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.datastructures import QueryParams
 
+from tech_app.core.session import read_invitation
 from tests.support.clocks import SetClock
 from tests.support.firm import Firm, Phone, drive_north_to_door
 from tests.support.rows import events, job_row, rows
@@ -29,6 +31,7 @@ from tracking_server.domain.events import TapKind
 from tracking_server.domain.note import Author, Note, NoteKind
 from tracking_server.domain.role import Role
 from tracking_server.embedded import Installation
+from tracking_server.invitation import as_picture
 from tracking_server.journey import Journey
 from tracking_server.push.dispatcher import WatchedBoards, _Stream
 from tracking_server.push.reader import Reader
@@ -240,6 +243,44 @@ async def test_a_technician_is_made_and_paired(office: Office) -> None:
     assert "Phone lost" in (await office.browser.get("/board/technicians")).text
     await office.browser.post(f"/board/technicians/{technician_id}/revoke")
     assert all(row.revoked_at for row in await rows(office.firm, "device"))
+
+
+async def test_a_code_is_shown_for_cameras_and_for_fingers(office: Office) -> None:
+    """The QR code holds the service's address with the code behind it, as the phone's core reads it."""
+    technician_id = (await office.firm.phone()).device.technician_id
+    page = await office.browser.post(f"/board/technicians/{technician_id}/pair")
+    code = re.findall(r'<bdi dir="ltr">([2-9A-Z]{4} [2-9A-Z]{4})</bdi>', page.text)[0].replace(" ", "")
+    picture = html.unescape(re.findall(r'<img src="(data:image/svg[^"]+)"', page.text)[0])
+    assert picture == as_picture(f"http://doorstep.test/#{code}")
+    assert read_invitation(f"https://doorstep.test/#{code}").code == code
+
+
+async def test_what_a_technician_says_stands_on_the_board(
+    office: Office, journey: Journey, clock: SetClock, now_s: float
+) -> None:
+    """Late, waiting, why not, and their notes with who wrote them."""
+    phone = await office.firm.phone()
+    job_id = await office.firm.job(phone.device.technician_id)
+    clock.now_s += 60
+    start = phone.tap(now_s, TapKind.shift_start)
+    late = phone.tap(now_s + 1, TapKind.late, job_id, minutes=25)
+    await journey.accept(phone.delivery(clock.now_s, taps=[start, late]))
+    page = words_of(await office.browser.get(f"/board?job={job_id}"))
+    assert "says 25 min late" in page
+    arrived = phone.tap(now_s + 10, TapKind.arrived, job_id)
+    waits = phone.tap(now_s + 20, TapKind.not_home, job_id)
+    note = phone.tap(now_s + 30, TapKind.note, job_id, text="<i>valve</i> behind the fridge")
+    await journey.accept(phone.delivery(clock.now_s, taps=[arrived, waits, note]))
+    page = await office.browser.get(f"/board?job={job_id}")
+    assert "waits since" in words_of(page)
+    assert "the technician" in words_of(page)
+    assert "&lt;i&gt;valve&lt;/i&gt; behind the fridge" in page.text
+    gone = phone.tap(now_s + 58, TapKind.no_access, job_id, reason="nobody_home")
+    await journey.accept(phone.delivery(clock.now_s, taps=[gone]))
+    page = words_of(await office.browser.get(f"/board?job={job_id}"))
+    assert "nobody at home" in page
+    assert "Waited 1 min" in page
+    assert "waits since" not in page
 
 
 async def test_the_inbox_holds_what_waits_for_somebody(office: Office, now_s: float) -> None:

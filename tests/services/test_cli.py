@@ -238,3 +238,17 @@ async def test_an_address_is_one_address_and_a_number_one_number(run: Run, firm:
         assert done.returncode
         assert "Traceback" not in done.stderr
     assert await count(firm, "job") == 0
+
+
+def test_what_a_visit_asks_for_as_proof(run: Run) -> None:
+    """By the firm's rule, a job's own, and a word that is no rule is refused in a line."""
+    organisation = json.loads(run("organisations", "create", "Ribeira Plumbing", "--json").stdout)[0]["id"]
+    shown = run("organisations", "proof", "--photo", "required", "--note", "off", "--json")
+    assert json.loads(shown.stdout) == [{"photo": "required", "signature": "optional", "note": "off"}]
+    place = ["--lon", "-8.6", "--lat", "41.1", "--customer", "Maria Lopes", "--json"]
+    job = json.loads(run("jobs", "create", "Leaking tap", *place, "--signature", "required").stdout)[0]["id"]
+    assert run("jobs", "proof", job, "--photo", "off").returncode == 0
+    again = run("organisations", "proof", "--organisation", organisation, "--json")
+    assert json.loads(again.stdout)[0]["photo"] == "required"
+    assert run("jobs", "proof", str(uuid4()), "--photo", "off").returncode == 1
+    assert run("jobs", "proof", job, "--photo", "maybe").returncode == 2

@@ -6,13 +6,17 @@ import asyncio
 import hashlib
 import io
 import json
+import os
 import stat
+import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from PIL import Image
 
 from tech_app.core.jobs import Proof
@@ -24,10 +28,15 @@ from tests.support.firm import Firm, Phone
 from tests.support.phone_clock import SetPhoneClock
 from tests.support.rows import job_row, rows
 from tests.support.server import serving
+from tests.support.staff import Browser, begin_session, hire
 from tracking_server.app import create_app
+from tracking_server.domain.role import Role
 from tracking_server.embedded import Installation
 from tracking_server.settings import Settings
 from tracking_server.store.attachments import Attachments
+from tracking_server.store.engine import transaction
+from tracking_server.store.maintain import maintain
+from tracking_server.store.schema import attachment
 
 EXAMPLES = Path(__file__).parents[1] / "contract" / "examples"
 PIECE = 128 * 1024
@@ -171,6 +180,26 @@ async def test_somebody_elses_visit_is_not_told_by_it(client: httpx.AsyncClient,
     assert (await put(client, other, job_id, id_, data)).status_code == 409
 
 
+async def test_the_office_sees_photos_of_its_own_visits(client: httpx.AsyncClient, firm: Firm, clock: SetClock) -> None:
+    """On the job's page, small; another firm's staff find nothing, under whichever job; nobody else is let in."""
+    phone, other = await firm.phone(), await Firm.create(firm.engine, firm.now_s, "Another firm")
+    job_id, elsewhere = await firm.job(phone.device.technician_id), await firm.job()
+    id_ = uuid4()
+    await put_all(client, phone, job_id, id_, a_photo(1500))
+    browser, path = Browser(client), f"/board/jobs/{job_id}/proof/{id_}"
+    assert (await browser.get(path)).status_code == 303
+    browser.wear(await begin_session(firm.engine, await hire(firm, Role.viewer), clock.now_s))
+    assert f'src="{path}"' in (await browser.get(f"/board?job={job_id}")).text
+    shown = await browser.get(path)
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
+    with Image.open(io.BytesIO(shown.content)) as picture:
+        assert picture.size == (1024, 1024)
+    assert (await browser.get(f"/board/jobs/{elsewhere}/proof/{id_}")).status_code == 404
+    browser.wear(await begin_session(firm.engine, await hire(other, email="x@x.example"), clock.now_s))
+    for job in (job_id, await other.job()):
+        assert (await browser.get(f"/board/jobs/{job}/proof/{id_}")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("changed", "status"),
     [
@@ -246,3 +275,66 @@ def test_the_example_is_what_is_read_and_answered() -> None:
     headers = headers_of(Phone(None, "", 0), uuid4(), b"x", 0, 0)  # type: ignore[arg-type]
     assert set(example["request"]["headers"]) == set(headers) - {"authorization"}
     assert set(example["answer"]) == set(example["last_answer"]) == {"received", "sha256"}
+
+
+async def test_old_files_and_strays_are_cleared_away(
+    client: httpx.AsyncClient, servers: Installation, database: str, firm: Firm, folder: Path
+) -> None:
+    """A year later a photo goes with its row; pieces that nobody goes on with, and files without a row, go sooner.
+    What is new, or just begun, stays."""
+    phone = await firm.phone()
+    job_id = await firm.job(phone.device.technician_id)
+    old, new, begun, given_up = (uuid4() for _ in range(4))
+    for id_ in (old, new):
+        await put_all(client, phone, job_id, id_, a_photo(60))
+    for id_ in (begun, given_up):
+        await put(client, phone, job_id, id_, a_photo())
+    stray = folder / firm.organisation_id.hex / "ab" / uuid4().hex
+    age(folder, given_up.hex, 8)
+    await change(firm, attachment.update().where(attachment.c.id == old).values(received_at=days_ago(400)))
+    make(stray, 2)
+    said = await asyncio.to_thread(maintained, servers, database, folder)
+    assert [line for line in said if "stray" in line] == [
+        f"{firm.organisation_id}: deleted 1 old photos and signatures, 2 stray files"
+    ]
+    assert {path.stem for path in everything_in(folder) if path.is_file()} == {new.hex, begun.hex}
+    assert [row.id for row in await rows(firm, "attachment")] == [new]
+
+
+def maintained(servers: Installation, database: str, folder: Path) -> list[str]:
+    return list(maintain(servers.owner_url(database), files=Attachments(folder)))
+
+
+def age(folder: Path, name: str, days: float) -> None:
+    """As if it was last written to so long ago."""
+    for path in folder.rglob(name):
+        os.utime(path, (time.time() - days * 86_400,) * 2)
+
+
+def make(path: Path, days: float) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"x")
+    age(path.parent, path.name, days)
+
+
+def days_ago(days: float) -> datetime:
+    return datetime.now(UTC) - timedelta(days=days)
+
+
+async def change(firm: Firm, statement: sa.Executable) -> None:
+    async with transaction(firm.engine, firm.organisation_id) as connection:
+        await connection.execute(statement)
+
+
+async def test_a_service_that_dies_between_two_pieces_goes_on(servers: Installation, database: str, firm: Firm) -> None:
+    """SIGKILL after the first piece: the second one continues it in the next process."""
+    phone = await firm.phone()
+    job_id = await firm.job(phone.device.technician_id)
+    id_, data = uuid4(), a_photo()
+    with serving(servers, database) as server:
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            assert (await put(client, phone, job_id, id_, data)).json()["received"] == PIECE
+        server.kill()
+        await asyncio.to_thread(server.start_again)
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            assert (await put(client, phone, job_id, id_, data, PIECE)).json()["received"] == min(2 * PIECE, len(data))

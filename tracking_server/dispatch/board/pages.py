@@ -193,7 +193,7 @@ class BoardPages:
             data = await asyncio.to_thread(self._files.open_shown, organisation_id, proof_id)
         if data is None:
             return said(request, session, "missing", 404)
-        headers = self._headers | {"content-security-policy": "default-src 'none'; sandbox"}
+        headers = self._headers | {"content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox"}
         return Response(data, media_type="image/jpeg", headers=headers)
 
     async def _new(self, request: Request, session: Session) -> Response:
