@@ -28,6 +28,7 @@ from tracking_server.store.devices import Device
 from tracking_server.store.engine import transaction
 from tracking_server.store.notes import count_version_up
 from tracking_server.store.proofs import Known, NewFile, count_files, find_file, insert_file
+from tracking_server.turn import OLDEST_TAP_S
 
 log = structlog.get_logger()
 MOST_FILE_BYTES = 8 * 1024 * 1024  # phones send 0.4 MB
@@ -135,13 +136,16 @@ class FilesEndpoint:
         return None
 
     async def _keep_row(self, device: Device, piece: Piece, *, shown: bool) -> None:
-        """The file is safe: now the row, then everybody who looks at the visit."""
+        """The file is safe: now the row, then everybody who looks at the visit. A time that no phone in its right mind
+        can mean is that of the arrival."""
+        now_s = self._clock.now()
+        made_s = piece.made_s if now_s - OLDEST_TAP_S < piece.made_s < now_s else now_s
         new = NewFile(
-            piece.file.id, piece.job_id, piece.kind, piece.media_type, piece.size, piece.sha256, piece.made_s, shown
+            piece.file.id, piece.job_id, piece.kind, piece.media_type, piece.size, piece.sha256, made_s, shown
         )  # fmt: skip
         changes = []
         async with transaction(self._engine, device.organisation_id) as connection:
-            verdict = await insert_file(connection, device, new, MOST_PER_JOB, self._clock.now())
+            verdict = await insert_file(connection, device, new, MOST_PER_JOB, now_s)
             if verdict is None:
                 changes.append(await count_version_up(connection, device.organisation_id, piece.job_id))
         if verdict is not None:
