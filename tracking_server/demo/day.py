@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tech_app.core.tap import TapKind
 from tracking_server.clock import Clock
 from tracking_server.demo import cast
 from tracking_server.demo.drive import Ride, ride
@@ -16,10 +17,9 @@ from tracking_server.demo.firm import HOUR_S, MINUTE_S, Firm, Technician, Visit,
 from tracking_server.demo.morning import Begun
 from tracking_server.demo.rider import Rider
 from tracking_server.demo.ways import Ways, way_from
-from tracking_server.domain.events import TapKind
 from tracking_server.domain.geo import distance_m
 from tracking_server.domain.job import ON_SITE, OPEN, Job, State, next_stop
-from tracking_server.replay.uplink import Refused
+from tracking_server.replay.phone import Refused
 from tracking_server.routing.valhalla import LonLat
 from tracking_server.store import jobs as job_store
 from tracking_server.store.engine import Contended, Unavailable, transaction

@@ -12,6 +12,7 @@ from math import inf
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tech_app.core.tap import TapKind
 from tracking_server.demo import cast
 from tracking_server.demo.cast import Person
 from tracking_server.demo.drive import Ride, ride
@@ -28,7 +29,6 @@ from tracking_server.demo.firm import (
 )
 from tracking_server.demo.rider import Rider
 from tracking_server.demo.ways import Ways
-from tracking_server.domain.events import TapKind
 from tracking_server.routing.valhalla import LonLat
 from tracking_server.store.engine import transaction
 

@@ -7,9 +7,10 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AsyncExitStack, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.status import Status
@@ -30,7 +31,6 @@ from tracking_server.demo.told import Page, Told
 from tracking_server.demo.ways import Ways, find_ways, middle, straight_ways
 from tracking_server.installation import console
 from tracking_server.replay.processes import ProcessEnded, Processes
-from tracking_server.replay.uplink import Uplink
 from tracking_server.routing.valhalla import RoadEngineAway
 from tracking_server.store.engine import create_engine
 from tracking_server.store.migrate import migrate
@@ -58,13 +58,16 @@ async def play(stage: Stage, ready: Callable[[Told], None]) -> None:
     engine = create_engine(stage.servers.app_url(DATABASE), pool_size=4)
     with suppress(asyncio.CancelledError):
         try:
-            async with taking_mails(bag, stage.mails), showing(Viewer(bag, cast.FIRM, stage.sms_token), stage.sent):
-                await _play(stage, engine, clock_from(stage.clock), ready)
+            viewer = Viewer(bag, cast.FIRM, stage.sms_token)
+            async with taking_mails(bag, stage.mails), showing(viewer, stage.sent), AsyncExitStack() as phones:
+                await _play(stage, engine, clock_from(stage.clock), ready, phones)
         finally:
             await engine.dispose()
 
 
-async def _play(stage: Stage, engine: AsyncEngine, clock: Clock, ready: Callable[[Told], None]) -> None:
+async def _play(
+    stage: Stage, engine: AsyncEngine, clock: Clock, ready: Callable[[Told], None], phones: AsyncExitStack
+) -> None:
     await asyncio.to_thread(migrate, stage.servers.owner_url(DATABASE))
     ways = await _ways(stage)
     now_s = clock.now()
@@ -73,8 +76,11 @@ async def _play(stage: Stage, engine: AsyncEngine, clock: Clock, ready: Callable
     password = await make_owner(engine, firm.organisation_id, now_s)
     visits = await book_visits(engine, firm, ways, now_s)
     await stage.own.ready()
-    uplink = Uplink(stage.own.url)
-    riders = {one.person: Rider(one.key, uplink, clock) for one in firm.technicians}
+    queues = Path(phones.enter_context(TemporaryDirectory(prefix="doorstep-demo-")))
+    riders = {}
+    for one in firm.technicians:
+        rider = Rider(queues / f"{one.id}.db", stage.own.url, one.key, clock)
+        riders[one.person] = await phones.enter_async_context(rider)
     begun = await tell_morning(ways, visits, riders, now_s)
     stage.own.start("work")  # not before: what it sees too early is late
     office = Office(engine, firm, ways, clock, visits)
@@ -95,7 +101,6 @@ async def _play(stage: Stage, engine: AsyncEngine, clock: Clock, ready: Callable
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        uplink.close()
 
 
 async def _ways(stage: Stage) -> Ways:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tracking_server.domain.events import EventKind
 from tracking_server.domain.fix import QUARANTINED, Verdict
-from tracking_server.replay.phone import Tally
+from tracking_server.replay.uplink import Tally
 from tracking_server.replay.visit import Visit
 from tracking_server.store.engine import transaction
 from tracking_server.store.schema import event, fix, message, quarantine

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,13 +20,14 @@ from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tech_app.core.gps.replay import Drive, read_drives
+from tech_app.core.uplink import Way
 from tracking_server import embedded
 from tracking_server.clock import Clock, clock_from
 from tracking_server.replay.firm import make_firm, make_visits
-from tracking_server.replay.phone import Phone, Tally
+from tracking_server.replay.phone import Phone, Refused
 from tracking_server.replay.processes import ProcessEnded, Processes, processes
 from tracking_server.replay.result import Result, read_result
-from tracking_server.replay.uplink import Refused, Uplink
+from tracking_server.replay.uplink import LaneLine, Lanes, Tally
 from tracking_server.replay.visit import HELD_EVERY_S, HELD_S, Visit
 from tracking_server.store.engine import create_engine, to_time, transaction
 from tracking_server.store.migrate import migrate
@@ -89,15 +91,18 @@ async def _replay(
 
 async def _drive(own: Processes, visits: Sequence[Visit], clock: Clock, tally: Tally, console: Console) -> None:
     """Drive until all phones are done, or one fails, or a process ends."""
-    uplink = Uplink(own.url)
-    with _bar(console) as bar:
-        fixes = sum(item.is_fix for visit in visits for item in visit.items)
+    lanes = Lanes(own.url)
+    with _bar(console) as bar, TemporaryDirectory(prefix="doorstep-replay-") as folder:
+        fixes = sum(len(visit.fixes) for visit in visits)
         shown = bar.add_task("fixes acknowledged", total=fixes)
-        phones = [
-            Phone(visit.phone_key, visit.stream, visit.items, uplink, clock, tally, lambda n: bar.advance(shown, n))
-            for visit in visits
-        ]
-        driving = asyncio.gather(*(phone.drive() for phone in phones))
+
+        async def drive(number: int, visit: Visit) -> None:
+            line = LaneLine(lanes, visit.phone_key, tally, lambda n: bar.advance(shown, n))
+            async with Phone(Path(folder) / f"{number}.db", dict.fromkeys(Way, line), clock) as phone:
+                tally.sent += await phone.keep_when_due(visit.items)
+                await phone.told()
+
+        driving = asyncio.gather(*(drive(number, visit) for number, visit in enumerate(visits)))
         watching = asyncio.create_task(own.watch())
         try:
             await asyncio.wait((driving, watching), return_when=asyncio.FIRST_COMPLETED)
@@ -106,7 +111,7 @@ async def _drive(own: Processes, visits: Sequence[Visit], clock: Clock, tally: T
             driving.cancel()
             watching.cancel()
             await asyncio.gather(driving, watching, return_exceptions=True)
-            uplink.close()
+            lanes.close()
 
 
 def _bar(console: Console) -> Progress:

@@ -1,4 +1,4 @@
-"""The way from all the phones to the service: a few HTTP connections that they share.
+"""The way from all the phones of a replay to the service: a few HTTP connections that they share.
 
 By hand, as a phone's request is always the same: httpx took a whole core at 200 requests a second, and left too little
 to what is replayed. Requests have no `sent_at`: all clocks are one here, and it is fast. A quarter of a second in a
@@ -9,34 +9,28 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-import msgspec
-
-from tracking_server.replay.visit import Item
+from tech_app.core.line import Answer, NotNow, read_answer
+from tech_app.core.outbox import Batch
+from tracking_server.replay.phone import Refused
 
 # More requests at once would wait in the service instead of here, where what becomes due meanwhile joins the next body.
 LANES = 32
 ANSWER_WITHIN_S = 10.0
 
 
-class Refused(Exception):
-    """The service answered with an error that sending again does not cure."""
+@dataclass
+class Tally:
+    """What all phones sent and heard."""
 
-
-class NotNow(Exception):
-    """The service did not take it: send it again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the service acknowledged, as ranges of numbers, and its verdicts by number."""
-
-    ack: list[tuple[int, int]]
-    verdicts: dict[str, str]
+    sent: int = 0
+    acknowledged: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
 
 
 class Lane:
@@ -46,22 +40,6 @@ class Lane:
         self._host = urlsplit(url).hostname
         self._port = urlsplit(url).port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    async def send(self, phone_key: str, stream: int, items: Sequence[Item]) -> Answer:
-        """Send items once. Raises `NotNow` or `Refused`."""
-        fixes = [item.wire for item in items if item.is_fix]
-        taps = [item.wire for item in items if not item.is_fix]
-        body = gzip.compress(msgspec.json.encode({"stream": stream, "fixes": fixes, "taps": taps}), compresslevel=1)
-        head = (
-            f"POST /v1/fixes HTTP/1.1\r\nhost: {self._host}\r\nauthorization: Bearer {phone_key}\r\n"
-            f"content-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {len(body)}\r\n\r\n"
-        )
-        status, answer = await self.exchange(head.encode() + body)
-        if status >= 500:
-            raise NotNow(f"the service answered {status}")
-        if status != 200:
-            raise Refused(f"the service answered {status}: {answer.decode(errors='replace')}")
-        return msgspec.json.decode(answer, type=Answer)
 
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
         """The status and the body of the answer. Raises `NotNow` when there is none."""
@@ -96,8 +74,8 @@ class Lane:
         return self._streams
 
 
-class Uplink:
-    """The lanes."""
+class Lanes:
+    """All connections."""
 
     def __init__(self, url: str) -> None:
         self._free: asyncio.LifoQueue[Lane] = asyncio.LifoQueue()
@@ -117,6 +95,44 @@ class Uplink:
         """Close the lanes, which are all free then."""
         while not self._free.empty():
             self._free.get_nowait().close()
+
+
+class LaneLine:
+    """One phone's way through the lanes; it counts what it hears."""
+
+    def __init__(self, lanes: Lanes, key: str, tally: Tally, on_acknowledged: Callable[[int], object]) -> None:
+        self._lanes = lanes
+        self._key = key
+        self._tally = tally
+        self._on_acknowledged = on_acknowledged
+
+    async def exchange(self, batch: Batch) -> Answer:
+        """As the phone's lines. Raises `NotNow` or `Refused`."""
+        taps, fixes = (",".join(row.body for row in rows) for rows in (batch.taps, batch.fixes))
+        plain = f'{{"stream":{batch.stream},"taps":[{taps}],"fixes":[{fixes}]}}'
+        body = gzip.compress(plain.encode(), compresslevel=1)
+        head = (
+            f"POST /v1/fixes HTTP/1.1\r\nhost: replay\r\nauthorization: Bearer {self._key}\r\n"
+            f"content-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        async with self._lanes.lane() as lane:
+            status, told = await lane.exchange(head.encode() + body)
+        if status >= 500:
+            raise NotNow(f"the service answered {status}")
+        if status != 200:
+            raise Refused(f"the service answered {status}: {told.decode(errors='replace')}")
+        answer = read_answer(told)
+        self._count(batch, answer)
+        return answer
+
+    async def close(self) -> None:
+        pass
+
+    def _count(self, batch: Batch, answer: Answer) -> None:
+        named = [row.seq for row in batch.fixes if any(first <= row.seq <= last for first, last in answer.ack)]
+        self._tally.acknowledged += len(named)
+        self._tally.verdicts.update(answer.verdicts[seq] for seq in named if seq in answer.verdicts)
+        self._on_acknowledged(len(named))
 
 
 async def answers(url: str) -> bool:
