@@ -93,13 +93,14 @@ async def _drive(own: Processes, visits: Sequence[Visit], clock: Clock, tally: T
     """Drive until all phones are done, or one fails, or a process ends."""
     lanes = Lanes(own.url)
     with _bar(console) as bar, TemporaryDirectory(prefix="doorstep-replay-") as folder:
-        fixes = sum(len(visit.fixes) for visit in visits)
-        shown = bar.add_task("fixes acknowledged", total=fixes)
+        total = sum(len(visit.fixes) for visit in visits)
+        shown = bar.add_task("fixes acknowledged", total=total)
 
         async def drive(number: int, visit: Visit) -> None:
             line = LaneLine(lanes, visit.phone_key, tally, lambda n: bar.advance(shown, n))
             async with Phone(Path(folder) / f"{number}.db", dict.fromkeys(Way, line), clock) as phone:
-                tally.sent += await phone.keep_when_due(visit.items)
+                fixes = await phone.keep_when_due(visit.items)
+                tally.sent += fixes
                 await phone.told()
 
         driving = asyncio.gather(*(drive(number, visit) for number, visit in enumerate(visits)))
