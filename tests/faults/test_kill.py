@@ -7,76 +7,103 @@ import contextlib
 import os
 import random
 import signal
-from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import UUID
 
-import httpx
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.support.firm import Firm, Phone
+from tech_app.core.clock import PhoneClock
+from tech_app.core.fix import Fix
+from tech_app.core.http_line import HttpLine
+from tech_app.core.line import Answer, Line
+from tech_app.core.outbox import Batch, Outbox
+from tech_app.core.tap import Tap, TapKind
+from tech_app.core.uplink import Uplink, Way
+from tech_app.core.websocket_line import WebSocketLine
+from tests.support.firm import HOME, METRE, Firm, Phone
 from tests.support.rows import events, rows
-from tests.support.server import Server, send, serving
-from tracking_server.domain.events import TapKind
-from tracking_server.domain.fix import Fix
+from tests.support.server import Server, serving
 from tracking_server.embedded import Installation
 from tracking_server.store.engine import create_engine, transaction
 
 PHONES = 20
 ROUNDS, LONG_ROUNDS = 20, 200
-FIX_EVERY_S = 0.02
-MOST_PER_BODY = 50
+FIX_EVERY_S = 0.05
+MOST_ON_THE_WAY = 50
+SHORT_OF_PATIENCE = 0.1  # of the phone's backoff, which a real one spreads from 0 to 1
 
 
-@dataclass
 class Driver:
-    """A phone that makes fixes all the time, sends what is unsent, and forgets only what was acknowledged."""
+    """A phone of the app's own core that keeps fixes all the time and sends them by its stream, or by HTTP."""
 
-    phone: Phone
-    unsent: dict[int, Fix] = field(default_factory=dict)
-    made: set[int] = field(default_factory=set)
-    acknowledged: set[int] = field(default_factory=set)
-    resent: int = 0
-    taps: int = 0
+    def __init__(self, phone: Phone, url: str, folder: Path) -> None:
+        self.phone = phone
+        self.outbox = Outbox(folder / f"{phone.device.id}.db", PhoneClock())
+        ways: dict[Way, Line] = {
+            Way.websocket: WebSocketLine(url, phone.key, None, lambda _: None),
+            Way.http: HttpLine(url, phone.key, None),
+        }
+        self.lines = {way: Watched(line) for way, line in ways.items()}
+        self.uplink = Uplink(self.outbox, self.lines, PhoneClock(), luck=lambda: SHORT_OF_PATIENCE)
+        self.uplink.followed = True
+        self.made: set[int] = set()
+        self.taps = 0
+
+    @property
+    def acknowledged(self) -> set[int]:
+        return set().union(*(line.acknowledged for line in self.lines.values())) & self.made
+
+    @property
+    def resent(self) -> int:
+        return sum(line.failed for line in self.lines.values())
 
     async def make(self, stop: asyncio.Event, start_s: float) -> None:
         while not stop.is_set():
-            fix = self.phone.fix(start_s + len(self.made) * 0.1, len(self.made) % 1000)
-            self.unsent[fix.seq] = fix
-            self.made.add(fix.seq)
+            n = len(self.made)
+            self.made.add(self.outbox.append_fix(Fix(start_s + n * 0.1, HOME[1] + n % 1000 * METRE, HOME[0])))
+            self.uplink.poke()
             await asyncio.sleep(FIX_EVERY_S)
 
-    async def tap(self, client: httpx.AsyncClient, now_s: float, job_id: UUID, turn: int) -> None:
-        """En route, and taken back at the next turn: sent until it is acknowledged, in the moment of a kill."""
+    def tap(self, now_s: float, job_id: UUID, turn: int) -> None:
+        """En route, and taken back at the next turn, in the moment of a kill."""
         kind = TapKind.undo if turn % 2 else TapKind.en_route
-        delivery = self.phone.delivery(now_s, taps=[self.phone.tap(now_s - 60, kind, job_id)])
-        while True:
-            with contextlib.suppress(httpx.TransportError):
-                if (await send(client, self.phone, delivery)).status_code == 200:
-                    self.taps += 1
-                    return
-            await asyncio.sleep(0.1)
+        self.outbox.append_tap(Tap(now_s - 60, kind, str(job_id)))
+        self.uplink.poke(urgent=True)
+        self.taps += 1
 
-    async def send(self, client: httpx.AsyncClient, stop: asyncio.Event, now_s: float) -> None:
-        while self.unsent or not stop.is_set():
-            batch = list(self.unsent.values())[: random.randint(1, MOST_PER_BODY)]
-            answer = None
-            with contextlib.suppress(httpx.TransportError):
-                answer = await send(client, self.phone, self.phone.delivery(now_s, batch))
-            if answer is None or answer.status_code == 503:
-                self.resent += len(batch)
-                await asyncio.sleep(0.1)
-                continue
-            assert answer.status_code == 200, answer.text
-            for first, last in answer.json()["ack"]:
-                named = set(range(first, last + 1))
-                self.acknowledged |= named & self.made
-                for seq in named:
-                    self.unsent.pop(seq, None)
+    async def send(self, stop: asyncio.Event) -> None:
+        """Until all is acknowledged after the end."""
+        while not stop.is_set() or (facts := self.outbox.facts()).taps + facts.fixes:
+            await self.uplink.step()
+        for line in self.lines.values():
+            await line.close()
+        self.outbox.close()
+
+
+class Watched:
+    """A way to the service: what it acknowledged, and how much has to be sent again."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self.acknowledged: set[int] = set()
+        self.failed = 0
+
+    async def exchange(self, batch: Batch) -> Answer:
+        try:
+            answer = await self._line.exchange(batch)
+        except Exception:
+            self.failed += batch.size
+            raise
+        self.acknowledged |= {seq for first, last in answer.ack for seq in range(first, last + 1)}
+        return answer
+
+    async def close(self) -> None:
+        await self._line.close()
 
 
 async def test_no_acknowledged_fix_is_lost_or_doubled(
-    servers: Installation, database: str, firm: Firm, now_s: float, long: bool
+    servers: Installation, database: str, firm: Firm, now_s: float, long: bool, tmp_path: Path
 ) -> None:
     """Twenty phones under load; twenty times the service or PostgreSQL is killed at a random moment.
 
@@ -86,23 +113,21 @@ async def test_no_acknowledged_fix_is_lost_or_doubled(
     chance = random.Random(seed)
     kills = {"service": 0, "postgres": 0}
     with serving(servers, database) as server:
-        drivers = [Driver(await firm.phone(f"Technician {n}")) for n in range(PHONES)]
+        drivers = [Driver(await firm.phone(f"Technician {n}"), server.url, tmp_path) for n in range(PHONES)]
         stop = asyncio.Event()
-        async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
-            jobs = [await firm.job(driver.phone.device.technician_id) for driver in drivers]
+        jobs = [await firm.job(driver.phone.device.technician_id) for driver in drivers]
+        for driver in drivers:
+            driver.outbox.append_tap(Tap(now_s - 3600, TapKind.shift_start))
+        async with asyncio.TaskGroup() as tasks:
             for driver in drivers:
-                start = driver.phone.tap(now_s - 3600, TapKind.shift_start)
-                await send(client, driver.phone, driver.phone.delivery(now_s, taps=[start]))
-            async with asyncio.TaskGroup() as tasks:
-                for driver in drivers:
-                    tasks.create_task(driver.make(stop, now_s - 3500))
-                    tasks.create_task(driver.send(client, stop, now_s))
-                for n in range(LONG_ROUNDS if long else ROUNDS):
-                    await asyncio.sleep(chance.uniform(0.3, 1.5))
-                    tasks.create_task(drivers[n % PHONES].tap(client, now_s, jobs[n % PHONES], n // PHONES))
-                    await kill_and_restart(server, servers, chance, kills)
-                    await until_acknowledged(drivers, PHONES * MOST_PER_BODY)
-                stop.set()
+                tasks.create_task(driver.make(stop, now_s - 3500))
+                tasks.create_task(driver.send(stop))
+            for n in range(LONG_ROUNDS if long else ROUNDS):
+                await asyncio.sleep(chance.uniform(0.3, 1.5))
+                drivers[n % PHONES].tap(now_s, jobs[n % PHONES], n // PHONES)
+                await kill_and_restart(server, servers, chance, kills)
+                await until_acknowledged(drivers, PHONES * MOST_ON_THE_WAY)
+            stop.set()
 
     fresh = create_engine(servers.app_url(database))
     stored = await stored_seqs(fresh, firm)
