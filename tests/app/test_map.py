@@ -83,6 +83,7 @@ async def shown(view: MapView, look: Look = PHONE) -> AsyncIterator[Driver]:
 
 async def settled(driver: Driver, view: MapView) -> None:
     """Everything there is to draw is drawn, the names too."""
+    await driver.frames(2)
     shelves = [shelf for shelf in (view.shelf, view.sheet.shelf) if shelf is not None]
     await driver.until(lambda: view.glide in (0.0, 1.0) and not any(shelf.busy for shelf in shelves), "the tiles")
     await driver.frames(2)

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from tech_app.core.route import AFTER_S, MOST_KEPT, NOT_BEFORE_S, BadShape, Route, Routes, decode_shape, is_stale, off_m
 from tests.support.phone_clock import SetPhoneClock
+from tests.support.server import CLONE
 from tracking_server.routing.valhalla import encode_shape
 
 HERE, THERE = (60.1700, 24.9400), (60.1680, 24.9500)
 ALONG = (60.1690, 24.9450)
 ASIDE = (60.1720, 24.9450)  # 330 m north of the way
-SHAPE = encode_shape([(lon, lat) for lat, lon in (HERE, THERE)])
+EXAMPLE = json.loads((CLONE / "tests/contract/examples/route_answer.json").read_text())
+SHAPE = EXAMPLE["shape"]
 
 
 @dataclass
@@ -28,7 +30,7 @@ class RoadService:
     """Answers with one way, or with that status."""
 
     status: int = 200
-    body: dict[str, object] = field(default_factory=lambda: {"shape": SHAPE, "duration_s": 240, "length_m": 610})
+    body: dict[str, object] = field(default_factory=lambda: dict(EXAMPLE))
     retry_after_s: int | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""

@@ -65,12 +65,31 @@ class _Pass:
 
 
 class Surface(RenderContext):
-    """Instructions for a canvas; pictures and marks have to be counted from the anchor of the paper."""
+    """Instructions that draw triangles counted from the anchor of a paper."""
 
     def __init__(self) -> None:
         super().__init__(vs=VERTEX_SHADER, fs=FRAGMENT_SHADER, use_parent_projection=True, use_parent_modelview=True)
         self["origin"] = (0.0, 0.0)
         self["scale"] = 1.0
+
+    def stand(self, paper: Paper, left: float, bottom: float) -> None:
+        """From where and how near it is seen; `left`, `bottom` is the view's corner, in pixels."""
+        x, y = paper.on_screen(0, 0)
+        self["origin"] = (left + x, bottom + y)
+        self["scale"] = paper.px_per_step
+
+    def _pass(self) -> _Pass:
+        made = _Pass(ChangeState(tint=(0.0, 0.0, 0.0, 0.0), half_width=SOLID), InstructionGroup())
+        self.add(made.state)
+        self.add(made.meshes)
+        return made
+
+
+class Land(Surface):
+    """The pictures of tiles."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._shown: dict[Tile, tuple[Picture, list[tuple[InstructionGroup, Mesh]]]] = {}
         self._areas: dict[Paint, _Pass] = {}
         self._edges: dict[Paint, _Pass] = {}
@@ -82,20 +101,10 @@ class Surface(RenderContext):
                 self._areas[paint] = self._pass()
             if paint in EDGED:
                 self._edges[paint] = self._pass()
-        self._marks: list[_Pass] = []
 
-    def _pass(self) -> _Pass:
-        made = _Pass(ChangeState(tint=(0.0, 0.0, 0.0, 0.0), half_width=SOLID), InstructionGroup())
-        self.add(made.state)
-        self.add(made.meshes)
-        return made
-
-    def look(self, paper: Paper, left: float, bottom: float) -> None:
-        """From where, from how near and in which colours; `left`, `bottom` is the view's corner, in pixels."""
+    def stand(self, paper: Paper, left: float, bottom: float) -> None:
+        super().stand(paper, left, bottom)
         view, look, dp = paper.view, paper.look, paper.dp
-        x, y = paper.on_screen(0, 0)
-        self["origin"] = (left + x, bottom + y)
-        self["scale"] = paper.px_per_step
         for paint, area in self._areas.items():
             area.state.changes = {"tint": (*look.paints[paint], 1.0), "half_width": SOLID}
         for paint, edge in self._edges.items():
@@ -105,14 +114,16 @@ class Surface(RenderContext):
             half_width = STROKES[paint].width_dp(view.zoom) * dp / 2
             line.state.changes = {"tint": (*look.paints[paint], 1.0), "half_width": half_width}
 
-    def show(self, pictures: Mapping[Tile, Picture]) -> None:
-        """These pictures and no others."""
-        for tile in [tile for tile, (picture, _) in self._shown.items() if pictures.get(tile) is not picture]:
+    def show(self, pictures: Mapping[Tile, Picture]) -> bool:
+        """These pictures and no others. Says whether that is a change."""
+        gone = [tile for tile, (picture, _) in self._shown.items() if pictures.get(tile) is not picture]
+        for tile in gone:
             for group, mesh in self._shown.pop(tile)[1]:
                 group.remove(mesh)
-        for tile, picture in pictures.items():
-            if tile not in self._shown:
-                self._shown[tile] = (picture, self._put(picture))
+        new = [tile for tile in pictures if tile not in self._shown]
+        for tile in new:
+            self._shown[tile] = (pictures[tile], self._put(pictures[tile]))
+        return bool(gone or new)
 
     def _put(self, picture: Picture) -> list[tuple[InstructionGroup, Mesh]]:
         drawn = [(self._areas, picture.areas), (self._edges, picture.edges), (self._lines, picture.lines)]
@@ -124,16 +135,24 @@ class Surface(RenderContext):
                     put.append((passes[paint].meshes, mesh))
         return put
 
+
+class Marks(Surface):
+    """What stands above the map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passes: list[_Pass] = []
+
     def mark(self, marks: Sequence[Mark]) -> None:
-        """These marks above the map, the first at the bottom."""
-        while len(self._marks) < len(marks):
-            self._marks.append(self._pass())
-        for drawn, mark in zip(self._marks, marks, strict=False):
+        """These marks and no others, the first at the bottom."""
+        while len(self._passes) < len(marks):
+            self._passes.append(self._pass())
+        for drawn, mark in zip(self._passes, marks, strict=False):
             drawn.state.changes = {"tint": mark.tint, "half_width": mark.half_width}
             drawn.meshes.clear()
             for mesh in meshes(mark.triangles):
                 drawn.meshes.add(mesh)
-        for unused in self._marks[len(marks) :]:
+        for unused in self._passes[len(marks) :]:
             unused.meshes.clear()
 
 

@@ -24,11 +24,12 @@ from tech_app.core.map.show import stand_ins
 from tech_app.core.map.style import look_of
 from tech_app.core.region import Progress, Standing
 from tech_app.ui import words
+from tech_app.ui.map.backing import Backing
 from tech_app.ui.map.cut import cut
 from tech_app.ui.map.furniture import Furniture
 from tech_app.ui.map.lettering import Lettering
 from tech_app.ui.map.raster import RasterSheet
-from tech_app.ui.map.surface import Surface
+from tech_app.ui.map.surface import Marks
 from tech_app.ui.theme import theme
 from tech_app.ui.words import _
 
@@ -77,15 +78,13 @@ class MapView(StencilView):
         self._want = Clock.create_trigger(self._show_tiles)
         self._write = Clock.create_trigger(self._write_names, NAMES_AFTER_S)
         super().__init__(**kwargs)
-        with self.canvas:
-            self._nothing = Color()
-            self._back = Rectangle()
-            self.sheet = RasterSheet(self._want)
-            self.canvas.add(self.sheet)
-            self.surface = Surface()
-            self.canvas.add(self.surface)
-            self.lettering = Lettering()
-            self.canvas.add(self.lettering)
+        self._nothing, self._back = Color(), Rectangle()
+        self.sheet = RasterSheet(self._want)
+        self.backing = Backing()
+        self.marks = Marks()
+        self.lettering = Lettering()
+        for layer in (self._nothing, self._back, self.sheet, self.backing, self.marks, self.lettering):
+            self.canvas.add(layer)
         self.furniture = Furniture(
             closer=lambda: self.zoom_by(1), farther=lambda: self.zoom_by(-1),
             me=self.centre_on_me, everything=self.show_all, fetch=lambda: self.dispatch("on_fetch"),
@@ -165,7 +164,9 @@ class MapView(StencilView):
     def _place(self) -> None:
         """Everything where it belongs on the screen: for every movement, so it makes nothing new."""
         paper = self._paper()
-        self.surface.look(paper, self.x, self.y)
+        if self.shelf is not None:
+            self.backing.move(paper, self.x, self.y)
+        self.marks.stand(paper, self.x, self.y)
         self._mark(paper)
         self.lettering.move(paper, self.x, self.y)
         self.sheet.move(paper, self.x, self.y)
@@ -195,7 +196,7 @@ class MapView(StencilView):
         """Begin anew: on other ground, or around another anchor."""
         if self.shelf is not None:
             self.shelf.close()
-        self.surface.show({})
+        self.backing.hide()
         self.lettering.write((), look_of(theme.dark))
         self.anchor = anchor = (self.view.x, self.view.y)
         self._marked_for = None
@@ -222,13 +223,15 @@ class MapView(StencilView):
         header = self.ground.archive.header
         wanted = self.view.tiles(header.least_zoom, header.most_zoom)
         here = self.shelf.want(wanted)
-        self.surface.show(stand_ins(wanted, here, self.shelf.find))
-        self.canvas.ask_update()
+        self.backing.show(stand_ins(wanted, here, self.shelf.find))
+        self._place()
         self._write()
 
     def _write_names(self, *_: object) -> None:
+        """The map stands still: everything as sharp as it gets."""
         if self.shelf is None:
             return
+        self.backing.sharpen(self._paper())
         header = self.ground.archive.header
         tiles = self.view.tiles(header.least_zoom, header.most_zoom)
         names = [name for tile in tiles if (picture := self.shelf.find(tile)) is not None for name in picture.names]
@@ -236,7 +239,7 @@ class MapView(StencilView):
         kept = {one.text for one in self.lettering.written}
         written = write(names, paper, words.language(), self.lettering.measure, self._taken(paper), kept)
         self.lettering.write(written, paper.look)
-        self.lettering.move(paper, self.x, self.y)
+        self._place()
 
     # ---- marks ----
 
@@ -270,7 +273,7 @@ class MapView(StencilView):
             made += marks.position_marks(paper, self.fix, self.now_s)
         if self.job is not None:
             made += marks.job_marks(paper, self.job)
-        self.surface.mark(made)
+        self.marks.mark(made)
 
     def _taken(self, paper: Paper) -> list[Box]:
         """Where no name may stand, in pixels of the view."""
