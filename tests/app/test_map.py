@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,7 +16,9 @@ from threading import Thread
 import pytest
 from PIL import Image
 
+from tech_app.core.atlas import Atlas
 from tech_app.core.fix import Fix
+from tech_app.core.jobs import Job, State
 from tech_app.core.map.archive import OpenArchive
 from tech_app.core.map.ground import NO_GROUND, OPENSTREETMAP, Ground
 from tech_app.core.map.mercator import Tile, to_place, to_world
@@ -23,11 +26,14 @@ from tech_app.core.map.raster import RasterTiles
 from tech_app.core.map.style import DARK, LIGHT, Colour, Paint
 from tech_app.core.region import Progress, Standing
 from tech_app.core.route import Route
+from tech_app.core.session import Session
+from tech_app.ui.map.job_map import JobMap
 from tech_app.ui.map.view import MapView
-from tests.support.phone_clock import SetPhoneClock
+from tests.support.phone_clock import NOON_S, SetPhoneClock
 from tests.support.tiles import Thing, vector_tile, write_archive
 from tests.support.window import PHONE, Driver, Look, opened
 from tracking_server import region
+from tracking_server.routing.valhalla import encode_shape
 
 Point = tuple[float, float]
 Touches = list[Point]
@@ -314,6 +320,32 @@ async def test_a_damaged_tile_is_left_out(tmp_path: Path) -> None:
         assert seen_at(picture, view, place(4096 + 300, 400)) == like(LIGHT.paints[Paint.water])
         assert seen_at(picture, view, place(3800, 400)) == like(LIGHT.nothing)
     archive.close()
+
+
+async def test_a_job_is_shown_with_what_the_phone_knows(tmp_path: Path) -> None:
+    """The copy of the region, and what is left of the way that was kept, without a network; an ended one has no way."""
+    (tmp_path / "map").mkdir()
+    write_archive(tmp_path / "map" / "region.pmtiles", {TILE: town()})
+    (tmp_path / "ways").mkdir()
+    begin, turn = place(2400, 3900), place(2400, 1000)
+    kept = {"shape": encode_shape([(lon, lat) for lat, lon in (begin, turn, JOB)]), "duration_s": 90, "length_m": 800}
+    (tmp_path / "ways" / "a.json").write_text(json.dumps({**kept, "asked_s": NOON_S}))
+    atlas = Atlas(tmp_path, Session("http://127.0.0.1:1", "device", "technician", "key"), SetPhoneClock())
+    job = Job("a", State.en_route, 1, *JOB)
+    view = JobMap(atlas)
+    async with shown(view) as driver:
+        view.look(job, FIX, 1_010.0)
+        await driver.until(lambda: view.route is not None, "the way")
+        assert view.route.way[0] == pytest.approx((FIX.lat, FIX.lon), abs=2e-5)
+        assert view.route.way[1:] == (pytest.approx(turn, abs=1e-5), pytest.approx(JOB, abs=1e-5))
+        view.show_all()
+        await settled(driver, view)
+        picture = await driver.picture()
+        assert seen_at(picture, view, place(2400, 2000)) == like(LIGHT.route)
+        assert seen_at(picture, view, place(2400, 3600)) != like(LIGHT.route), "that is driven"
+        assert seen_at(picture, view, ON_STREET) == like(LIGHT.paints[Paint.major])
+        view.look(replace(job, state=State.completed), FIX, 1_010.0)
+        assert view.route is None
 
 
 # ---- pictures from a host of tiles ----

@@ -114,9 +114,9 @@ async def test_the_region_is_copied(server: Server, firm: Firm, basemap: Path, t
         told = (await client.get("/v1/region")).json()
     assert set(told) == set(json.loads((EXAMPLES / "region_answer.json").read_text()))
     for name in ("Ribeira", "Foz"):
-        made(basemap, name)
+        built = made(basemap, name).read_bytes()
         assert await atlas.region.refresh()
-        assert (tmp_path / "phone" / "map" / "region.pmtiles").read_bytes() == basemap.read_bytes()
+        assert (tmp_path / "phone" / "map" / "region.pmtiles").read_bytes() == built
         assert atlas.region.ground.archive is not None
         assert name.encode() in (atlas.region.ground.archive.tile(Tile(14, 7_800, 6_140)) or b"")
     assert not await atlas.region.refresh()
@@ -164,7 +164,12 @@ async def test_only_the_way_to_my_own_open_job(client: httpx.AsyncClient, firm: 
     [((400, {"error": "No path could be found"}), 404, None), ((500, {}), 503, "60"), ((200, {}), 503, "60")],
 )
 async def test_no_way(
-    client: httpx.AsyncClient, firm: Firm, roads: Roads, answer: tuple[int, dict[str, Any]], status: int, again: str | None
+    client: httpx.AsyncClient,
+    firm: Firm,
+    roads: Roads,
+    answer: tuple[int, dict[str, Any]],
+    status: int,
+    again: str | None,
 ) -> None:
     """A place that no road leads to is told from an engine that is away: only then asking again helps."""
     phone = await firm.phone()

@@ -20,7 +20,10 @@ from tech_app.core import region as region_module
 from tech_app.core.map.mercator import Tile
 from tech_app.core.region import ASK_OVER_BYTES, LOOK_AGAIN_S, METERED_BYTES, Region, Standing
 from tests.support.phone_clock import SetPhoneClock
+from tests.support.server import CLONE
 from tests.support.tiles import vector_tile, write_archive
+
+EXAMPLE = json.loads((CLONE / "tests/contract/examples/region_answer.json").read_text())
 
 
 @dataclass
@@ -36,7 +39,7 @@ class MapService:
 
     def keep(self, content: bytes, version: str) -> None:
         self.content = content
-        self.facts = {"kind": "vector", "url": "/map/region.pmtiles", "size_bytes": len(content), "version": version}
+        self.facts = {**EXAMPLE, "size_bytes": len(content), "version": version}
 
     @property
     def tag(self) -> str:

@@ -13,7 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tech_app.core.route import AFTER_S, MOST_KEPT, NOT_BEFORE_S, BadShape, Route, Routes, decode_shape, is_stale, off_m
+from tech_app.core.geo import distance_m
+from tech_app.core.route import (
+    AFTER_S,
+    MOST_KEPT,
+    NOT_BEFORE_S,
+    BadShape,
+    Route,
+    Routes,
+    ahead,
+    decode_shape,
+    is_stale,
+    off_m,
+)
 from tests.support.phone_clock import SetPhoneClock
 from tests.support.server import CLONE
 from tracking_server.routing.valhalla import encode_shape
@@ -171,6 +183,17 @@ def test_any_text_is_a_shape_or_a_bad_one(text: str) -> None:
     except BadShape:
         return
     assert all(abs(lat) <= 90 and abs(lon) <= 180 for lat, lon in places)
+
+
+def test_what_is_still_to_go() -> None:
+    """From the place that is nearest to here."""
+    beside = (ALONG[0] + 0.0002, ALONG[1] + 0.0002)
+    assert ahead((HERE, THERE), *beside)[1:] == (THERE,)
+    assert distance_m(*ahead((HERE, THERE), *beside)[0], *beside) == pytest.approx(
+        off_m((HERE, THERE), *beside), rel=0.01
+    )
+    assert ahead((HERE, ALONG, THERE), *THERE) == (pytest.approx(THERE), THERE)
+    assert ahead((HERE,), *THERE) == (HERE,)
 
 
 def test_how_far_one_is_from_a_way() -> None:

@@ -1,6 +1,6 @@
-"""How fast the phone's map is drawn and how fast its tiles are made: `python -m tests.support.map_speed [FILE.pmtiles]`.
+"""How fast the phone's map is drawn and its tiles are made: python -m tests.support.map_speed [FILE.pmtiles]
 
-Here without a graphics chip (Mesa's llvmpipe draws on the processor): a phone's chip draws faster, its Python is slower.
+Without a graphics chip, where Mesa's llvmpipe draws on the processor: a phone's chip is faster, its Python slower.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kivy.graphics.opengl import glFinish
 from tech_app.core.fix import Fix
 from tech_app.core.map.archive import OpenArchive
 from tech_app.core.map.ground import OPENSTREETMAP, Ground
-from tech_app.core.map.mercator import View, to_place, to_world
+from tech_app.core.map.mercator import View, to_world
 from tech_app.core.map.picture import draw
 from tech_app.ui.map.cut import cut
 from tech_app.ui.map.view import MapView
@@ -55,7 +55,7 @@ def tell_tiles(archive: OpenArchive, view: View) -> None:
         if data is not None:
             picture = draw(tile, data, (view.x, view.y), cut)
             took_ms = (time.perf_counter() - begun) * 1e3
-            print(f"zoom {zoom:2}: {len(data):7} bytes become {picture.size_bytes:8} in {took_ms:6.1f} ms")
+            say(f"zoom {zoom:2}: {len(data):7} bytes become {picture.size_bytes:8} in {took_ms:6.1f} ms")
 
 
 async def tell_frames(driver: Driver, view: MapView, zoom: float) -> None:
@@ -72,8 +72,12 @@ async def tell_frames(driver: Driver, view: MapView, zoom: float) -> None:
         if frame % 50 == 49:
             await driver.frames(1)
     middle, slowest = statistics.median(times), statistics.quantiles(times, n=100)[-1]
-    names, (lat, lon) = len(view.lettering.written), to_place(view.view.x, view.view.y)
-    print(f"zoom {zoom} at {lat:.4f}, {lon:.4f}, {names} names: {1 / middle:5.0f} frames/s; p99 {slowest * 1e3:.1f} ms")
+    names = len(view.lettering.written)
+    say(f"zoom {zoom}, {names} names: {1 / middle:4.0f} frames/s; slowest of a hundred {slowest * 1e3:.1f} ms")
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 (a program for a terminal)
 
 
 if __name__ == "__main__":
