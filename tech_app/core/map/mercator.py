@@ -17,6 +17,10 @@ TILE_DP = 512.0  # how large a tile of its own zoom is drawn
 FIT_ZOOM = 16.0  # no closer than this when several things are shown together
 
 
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top in pixels."""
+
+
 class Tile(NamedTuple):
     """One square of the 4**z that the world is cut into."""
 
@@ -94,18 +98,20 @@ class View:
             )
         )
 
-    def fitting(self, places: Sequence[tuple[float, float]], margin_px: tuple[float, float]) -> View:
-        """So far away that all these places (of the world's square) are in it, with that much room at the sides, and
-        above and below; unchanged without any."""
+    def fitting(self, places: Sequence[tuple[float, float]], room: Box) -> View:
+        """So far away that all these places (of the world's square) are in that part of it, and in its middle;
+        unchanged without any."""
         if not places:
             return self
         west, east = min(x for x, _ in places), max(x for x, _ in places)
         north, south = min(y for _, y in places), max(y for _, y in places)
-        room = max(1.0, self.width - 2 * margin_px[0]), max(1.0, self.height - 2 * margin_px[1])
+        left, bottom, right, top = room
+        wide, high = max(1.0, right - left), max(1.0, top - bottom)
         most = float(self.tile_px * 2**FIT_ZOOM)
-        scale = min(room[0] / max(east - west, room[0] / most), room[1] / max(south - north, room[1] / most))
+        scale = min(wide / max(east - west, wide / most), high / max(south - north, high / most))
         zoom = max(LEAST_ZOOM, math.log2(scale / self.tile_px))
-        return _within(replace(self, x=(west + east) / 2, y=(north + south) / 2, zoom=zoom))
+        fitting = replace(self, x=(west + east) / 2, y=(north + south) / 2, zoom=zoom)
+        return fitting.moved((left + right - self.width) / 2, (bottom + top - self.height) / 2)
 
     def tiles(self, least: int, most: int) -> list[Tile]:
         """Those that cover it, the middle ones first, of the zoom that suits within the zooms there are."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from tech_app.core.map.mercator import Box
 from tech_app.core.map.paper import Paper
 from tech_app.core.map.picture import Name, NameKind
 
@@ -14,7 +15,6 @@ GAP_DP = 4.0  # around each name
 FIRST_ZOOM = {NameKind.locality: 0.0, NameKind.neighbourhood: 11.5, NameKind.water: 12.0, NameKind.road: 14.3}
 LOCALITIES_UNTIL = 15.5  # closer than that a town's name says nothing
 
-Box = tuple[float, float, float, float]  # left, bottom, right, top
 Measure = Callable[[str, NameKind], tuple[float, float]]
 """How wide and high a text will be, in pixels."""
 

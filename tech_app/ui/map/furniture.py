@@ -9,7 +9,7 @@ from kivy.metrics import dp
 from kivy.properties import NumericProperty, StringProperty
 from kivy.uix.widget import Widget
 
-from tech_app.core.map.names import Box
+from tech_app.core.map.mercator import Box
 from tech_app.ui import words
 from tech_app.ui.theme import GAP_DP, TARGET_DP, theme
 from tech_app.ui.widgets.push_button import PushButton
@@ -18,6 +18,7 @@ from tech_app.ui.words import _
 
 ROUND_DP = 6
 OFFER_DP = 280
+MARK_DP, PIN_DP, NOTICE_DP = 24, 52, 48  # room for a dot, a pin above its place, a line that is said
 VEIL = 0.82  # how much of the map a text's ground hides
 
 
@@ -67,6 +68,17 @@ class Furniture(Widget):
         seen = [*self.buttons, *(widget for widget in (self.thanks, self.notice, self.offer) if widget.text)]
         return [(widget.x, widget.y, widget.right, widget.top) for widget in seen]
 
+    def room(self) -> Box:
+        """Where a mark is seen whole, in pixels from the map's lower left corner."""
+        step = dp(TARGET_DP + 2 * GAP_DP)
+        side = dp(MARK_DP) if self._is_low() else step + dp(MARK_DP) / 2
+        bottom = self.thanks.height + dp(MARK_DP) + (step if self._is_low() else 0)
+        return side, bottom, self.width - side, self.height - dp(PIN_DP + NOTICE_DP)
+
+    def _is_low(self) -> bool:
+        """Whether the buttons stand side by side."""
+        return (len(self.buttons) + 2) * dp(TARGET_DP + GAP_DP) > self.height
+
     def _button(self, icon: str, act: Callable[[], object], name: str) -> PushButton:
         button = PushButton(icon=icon, on_tap=act, size_hint=(None, None), size=(dp(TARGET_DP), dp(TARGET_DP)))
         button.name = name
@@ -80,7 +92,7 @@ class Furniture(Widget):
         along, up = 0.0, self.y + gap + self.thanks.height
         self.thanks.pos = (right - self.thanks.width if mirrored else self.x, self.y)
         step = dp(TARGET_DP) + gap
-        is_low = len(self.buttons) * step + 2 * step > self.height
+        is_low = self._is_low()
         for button in reversed(self.buttons):
             button.pos = (self.x + gap + along if mirrored else right - gap - button.width - along, up)
             along, up = (along + step, up) if is_low else (along, up + step)

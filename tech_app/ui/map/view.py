@@ -15,8 +15,8 @@ from kivy.uix.stencilview import StencilView
 
 from tech_app.core.map import marks
 from tech_app.core.map.ground import NO_GROUND
-from tech_app.core.map.mercator import TILE_DP, Tile, View, to_world
-from tech_app.core.map.names import Box, write
+from tech_app.core.map.mercator import TILE_DP, Box, Tile, View, to_world
+from tech_app.core.map.names import write
 from tech_app.core.map.paper import Paper
 from tech_app.core.map.picture import WORLD, Picture, draw
 from tech_app.core.map.shelf import Shelf
@@ -40,7 +40,6 @@ NAMES_AFTER_S = 0.12  # without a movement
 GLIDE_S = 0.2
 TAP_DP = 10.0  # a finger that moves less has tapped
 TWICE_WITHIN_S, TWICE_WITHIN_DP = 0.35, 40.0
-MARGIN_DP = (88.0, 112.0)  # beside, and above and below what is shown together, where there is room
 
 
 class MapView(StencilView):
@@ -107,8 +106,7 @@ class MapView(StencilView):
         places = [to_world(*place) for place in self._places()]
         if places:
             self._placed = True
-            margin = min(dp(MARGIN_DP[0]), self.width / 4), min(dp(MARGIN_DP[1]), self.height / 4)
-            self._look(self.view.fitting(places, margin))
+            self._look(self.view.fitting(places, self.furniture.room()))
 
     def centre_on_me(self) -> None:
         """Move to the position and follow it until the map is dragged."""
