@@ -6,82 +6,65 @@ Nothing here waits for the service. A screen says what the file says, and a tap 
 from __future__ import annotations
 
 import asyncio
-import webbrowser
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from kivy.app import App
+from kivy.base import EventLoop
 from kivy.clock import Clock as Frames
 from kivy.core.window import Window
 from kivy.graphics import Color, Rectangle
 from kivy.uix.floatlayout import FloatLayout
 
+from tech_app.core.atlas import Atlas
 from tech_app.core.desk import Desk
 from tech_app.core.drafts import Drafts
 from tech_app.core.home import Home
 from tech_app.core.jobs import Job
-from tech_app.core.navigation import Platform
 from tech_app.core.phone import folder_of
 from tech_app.core.preferences import Preferences, load_preferences, save_preferences
 from tech_app.core.session import Invitation, Session, pair
 from tech_app.ui import words
-from tech_app.ui.camera import Camera
 from tech_app.ui.flow import Flow
 from tech_app.ui.insets import insets
-from tech_app.ui.permissions import Granted, Permissions
 from tech_app.ui.screens.pair import PairScreen
 from tech_app.ui.screens.screen import Screen
 from tech_app.ui.screens.today import TodayScreen
+from tech_app.ui.system import System, this_system
 from tech_app.ui.theme import theme
-from tech_app.ui.views.diagnostics import Device
 from tech_app.ui.widgets import Choice, Sheet, Snackbar
+from tech_app.ui.words import _
 
 LOOK_EVERY_S = 1.0
+AFTER_TOUCH_S = 0.05
 ESCAPE_KEY = 27  # also Android's back
 PHONE_NAME = "Doorstep phone"
 
 
 class DoorstepApp(App):
-    """`home` is the app's folder. `invitation` is a pairing link that the app was opened by.
-
-    What a phone has and a desktop has not comes from outside: the camera, permissions, other apps by their addresses.
-    """
+    """`home` is the app's folder. `invitation` is a pairing link that the app was opened by."""
 
     title = "Doorstep"
 
     def __init__(
-        self,
-        home: Home,
-        *,
-        invitation: str | None = None,
-        camera: Camera | None = None,
-        permissions: Permissions | None = None,
-        open_url: Callable[[str], object] = webbrowser.open,
-        leave: Callable[[], object] = lambda: None,
-        platform: Platform = Platform.desktop,
-        device: Callable[[], Device] = lambda: Device("0.1.0"),
-        **kwargs: Any,
+        self, home: Home, *, invitation: str | None = None, system: System | None = None, **kwargs: Any
     ) -> None:
-        """`leave` puts the app into the background, where the phone's back leads from the first screen."""
         super().__init__(**kwargs)
         self.home = home
         self.clock = home.clock
-        self.camera = camera
-        self.permissions = permissions or Granted()
-        self.open_url = open_url
-        self.platform = platform
-        self.device = device
+        self.system = system or this_system()
         self.session: Session | None = None
         self.flow = Flow(self)
         self._invitation = invitation
-        self._leave = leave
         self._desk: Desk | None = None
         self._drafts: Drafts | None = None
+        self._atlas: Atlas | None = None
         self._stack: list[Screen] = []
         self._sheet: Sheet | None = None
         self._tick: Any = None
+        self._saying: Any = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- what Kivy calls ----
@@ -123,10 +106,7 @@ class DoorstepApp(App):
         try:
             await super().async_run(async_lib=async_lib)
         finally:
-            await self.home.stop()
-            if self._desk is not None:
-                self._desk.close()
-                self._desk = None
+            await self._put_away()
 
     # ---- what the screens use ----
 
@@ -141,6 +121,12 @@ class DoorstepApp(App):
         if self._drafts is None:
             raise LookupError("this phone is not paired")
         return self._drafts
+
+    @property
+    def atlas(self) -> Atlas:
+        if self._atlas is None:
+            raise LookupError("this phone is not paired")
+        return self._atlas
 
     @property
     def screen(self) -> Screen:
@@ -178,11 +164,13 @@ class DoorstepApp(App):
             self._stack.pop().close()
             self._show()
         else:
-            self._leave()
+            self.system.leave()
 
-    def refresh(self) -> None:
-        """Say what is the case now."""
-        if self._stack:
+    def refresh(self, *_: object) -> None:
+        """Say what is the case now; as soon as no finger is down, or what it is on would be drawn anew under it."""
+        if EventLoop.touches:
+            Frames.schedule_once(self.refresh, AFTER_TOUCH_S)
+        elif self._stack and (self._desk is not None or self.session is None):
             self.screen.refresh()
 
     def ask(
@@ -209,11 +197,18 @@ class DoorstepApp(App):
 
     def say(self, text: str, *, action: str = "", on_action: Callable[[], Any] | None = None) -> None:
         """A sentence over the actions at the bottom, for some seconds."""
-        above = self.screen.actions.height if self._stack else 0.0
-        Snackbar(text, action=action, on_action=on_action, above=above).show(self.stage)
+
+        def show(*_: object) -> None:  # when the actions have their height
+            above = self.screen.actions.height if self._stack else 0.0
+            Snackbar(text, action=action, on_action=on_action, above=above).show(self.stage)
+
+        self.hush()
+        self._saying = Frames.schedule_once(show, 0)
 
     def hush(self) -> None:
         """Take back what is said, as one goes on to something else."""
+        if self._saying is not None:
+            self._saying.cancel()
         for child in [child for child in self.stage.children if isinstance(child, Snackbar)]:
             child.hide()
 
@@ -233,12 +228,15 @@ class DoorstepApp(App):
         self._show()
 
     async def pair(self, invitation: Invitation) -> None:
-        """Make this phone a technician's. Raises `Refused`."""
-        session = await pair(invitation, PHONE_NAME)
+        """Make this phone a technician's. Raises `Refused`, or OSError when the phone is full."""
+        session = await pair(invitation, PHONE_NAME, self.home.earlier())
+        await self._put_away()
         self.home.pair(session)
         self.session = session
         self._take_desk(session)
         self.begin()
+        who = ", ".join(part for part in (session.name, session.firm) if part) or invitation.host
+        self.say(_("This phone now belongs to %(who)s.") % {"who": who})
 
     def unpair(self) -> None:
         """Make this phone nobody's."""
@@ -247,18 +245,30 @@ class DoorstepApp(App):
     # ---- inside ----
 
     async def _unpair(self) -> None:
-        await self.home.stop()
+        self._unwatch()
+        await self._put_away()
         self.home.unpair()
-        if self._desk is not None:
-            self._desk.close()
-        self._desk = self._drafts = self.session = None
+        self.session = None
         self.begin()
+        self._watch()
 
     def _take_desk(self, session: Session) -> None:
+        folder = folder_of(self.home.data, session)
         self._desk = self.home.desk()
-        self._drafts = Drafts(self._desk.outbox, folder_of(self.home.data, session) / "drafts")
+        self._drafts = Drafts(self._desk.outbox, folder / "drafts")
         self._drafts.clear([job.id for job in self._desk.jobs], self.now())
+        self._atlas = Atlas(folder, session, self.clock)
         self.home.start()
+        self._atlas.start()
+
+    async def _put_away(self) -> None:
+        """Stop the phone, and close its file."""
+        await self.home.stop()
+        if self._atlas is not None:
+            await self._atlas.stop()
+        if self._desk is not None:
+            self._desk.close()
+        self._desk = self._drafts = self._atlas = None
 
     def _dress(self) -> None:
         words.use(self.preferences.language or words.system_language())

@@ -144,7 +144,7 @@ class Flow:
             from tech_app.ui.screens.privacy import PrivacyScreen
 
             app.open(PrivacyScreen(app, lambda: self._accepted(then)))
-        elif not app.permissions.location():
+        elif not app.system.permissions.location():
             from tech_app.ui.screens.location import LocationScreen
 
             app.open(LocationScreen(app, lambda: self._begin_shift(then)))
@@ -169,10 +169,10 @@ class Flow:
         def go(navigator: Navigator) -> None:
             if navigator is not app.preferences.navigator:
                 app.choose(navigator=navigator)
-            self._open(navigation_url(app.platform, navigator, job.lat, job.lon, label))
+            self._open(navigation_url(app.system.platform, navigator, job.lat, job.lon, label))
 
         if app.preferences.navigator is None or choose:
-            choices = [Choice(which, name) for which, name in navigators(app.platform)]
+            choices = [Choice(which, name) for which, name in navigators(app.system.platform)]
             app.ask(_("Which app shall lead the way?"), choices, go, text=_("It is remembered."))
         else:
             go(app.preferences.navigator)
@@ -184,6 +184,6 @@ class Flow:
         self._open(message_url(job.phone or ""))
 
     def _open(self, url: str | None) -> None:
-        opened: Any = url is not None and self._app.open_url(url)
+        opened: Any = url is not None and self._app.system.open_url(url)
         if opened is False:
             self._app.say(_("No app on this phone can do this."))

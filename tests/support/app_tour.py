@@ -36,6 +36,7 @@ from tech_app.ui.screens.proof import ProofScreen
 from tech_app.ui.screens.reason import ReasonScreen
 from tech_app.ui.screens.signature import SignatureScreen
 from tech_app.ui.screens.today import TodayScreen
+from tech_app.ui.system import System
 from tech_app.ui.views.diagnostics import Device
 from tests.support.phone_clock import SetPhoneClock
 
@@ -161,7 +162,7 @@ async def a_phone(folder: Path, look: Look, *, paired: bool = True) -> AsyncIter
         desk.outbox.remember({"status": good_status().to_json()})
         desk.close()
     device = Device("0.1.0", location_allowed=True, notices_allowed=False, battery_saved=True)
-    app = DoorstepApp(home, camera=TestCamera(), device=lambda: device)
+    app = DoorstepApp(home, system=System(camera=WallCamera(), device=lambda: device))
     async with opened(app, look) as driver:
         yield app, driver
 
@@ -176,7 +177,7 @@ def good_status() -> Status:
     )
 
 
-class TestCamera:
+class WallCamera:
     """Always the same wall."""
 
     async def take(self) -> bytes | None:

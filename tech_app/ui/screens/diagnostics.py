@@ -48,10 +48,10 @@ class DiagnosticsScreen(Screen):
         desk, chosen = app.desk, app.preferences
         tracked = desk.shift.on and not desk.shift.on_break
         facts = diagnostics_view(
-            desk.status(), desk.facts(), app.session, app.device(), app.clock.since_boot(), tracked=tracked
+            desk.status(), desk.facts(), app.session, app.system.device(), app.clock.since_boot(), tracked=tracked
         )
         who = ", ".join(part for part in (app.session.name, app.session.firm) if part)
-        apps = dict(navigators(app.platform))
+        apps = dict(navigators(app.system.platform))
         language = words.OWN_NAMES[chosen.language] if chosen.language else _("As the phone")
         navigator = apps.get(chosen.navigator, "") if chosen.navigator else ""
         return facts, Settings(who, language, looks()[chosen.look], navigator or _("Ask when needed"))
@@ -88,7 +88,7 @@ class DiagnosticsScreen(Screen):
 
     def _choose_navigator(self) -> None:
         choices = [Choice(None, _("Ask when needed"))]
-        choices += [Choice(which, name) for which, name in navigators(self.app.platform)]
+        choices += [Choice(which, name) for which, name in navigators(self.app.system.platform)]
         self.app.ask(_("Navigation app"), choices, lambda navigator: self.app.choose(navigator=navigator))
 
     def _unpair(self) -> None:

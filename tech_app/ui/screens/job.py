@@ -13,7 +13,7 @@ from tech_app.ui.screens.notes import NotesScreen, note_card
 from tech_app.ui.screens.proof import ProofScreen
 from tech_app.ui.screens.screen import Screen, pending_chip, state_chip
 from tech_app.ui.views.job import JobView, ProofLine, job_view
-from tech_app.ui.widgets import Card, Chip, Icon, PushButton, Row, Text, TouchCard
+from tech_app.ui.widgets import ButtonRow, Card, Chip, Icon, PushButton, Row, Text, TouchCard
 from tech_app.ui.widgets.wrapped_row import WrappedRow
 from tech_app.ui.words import _
 
@@ -75,16 +75,16 @@ class JobScreen(Screen):
     def _ways(self, view: JobView) -> Widget:
         """Navigate and the map side by side; call and message below, where there is a number."""
         job, flow = self.app.job(self.job_id), self.app.flow
-        first = Row(
+        first = ButtonRow(
             PushButton(_("Navigate"), icon="navigate", on_tap=lambda: job and flow.navigate(job)),
             PushButton(_("Map"), icon="map", on_tap=lambda: self.app.open(MapScreen(self.app, self.job_id))),
         )
-        second = Row()
+        others = []
         if view.can_call:
-            second.add_widget(PushButton(_("Call"), icon="call", on_tap=lambda: job and flow.call(job)))
+            others.append(PushButton(_("Call"), icon="call", on_tap=lambda: job and flow.call(job)))
         if view.can_message:
-            second.add_widget(PushButton(_("Message"), icon="message", on_tap=lambda: job and flow.message(job)))
-        rows = [first, second] if second.children else [first]
+            others.append(PushButton(_("Message"), icon="message", on_tap=lambda: job and flow.message(job)))
+        rows = [first, ButtonRow(*others)] if others else [first]
         return Card(*rows, padding=(0, 0), paper="paper", border="paper")
 
     def _access(self, view: JobView) -> Widget:

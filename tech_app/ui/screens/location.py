@@ -41,7 +41,7 @@ class LocationScreen(Screen):
         self.show(
             [Card(*why), Card(Text(refused, tone="warn_ink"), paper="warn_paper", border="warn_paper")],
             [
-                self._button(_("Open settings"), self.app.permissions.open_settings),
+                self._button(_("Open settings"), self.app.system.permissions.open_settings),
                 PushButton(_("Start without a position"), kind="quiet", on_tap=self._go_on),
             ],
         )
@@ -53,7 +53,7 @@ class LocationScreen(Screen):
         self.app.soon(self._ask_one_by_one())
 
     async def _ask_one_by_one(self) -> None:
-        permissions = self.app.permissions
+        permissions = self.app.system.permissions
         allowed = await permissions.ask_location()
         await permissions.ask_notices()
         if allowed:

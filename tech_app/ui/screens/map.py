@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tech_app.core.fix import Fix
+from tech_app.core.status import Seen
+from tech_app.core.tap import TapKind
+from tech_app.ui.map.job_map import JobMap
 from tech_app.ui.screens.screen import Screen
+from tech_app.ui.views.job import JobView, job_view
+from tech_app.ui.widgets import ButtonRow, PushButton
 from tech_app.ui.words import _
 
 if TYPE_CHECKING:
@@ -12,16 +18,60 @@ if TYPE_CHECKING:
 
 
 class MapScreen(Screen):
-    """Where the visit is, where one is, and the way."""
+    """Where the visit is, where one is, and the way; below it what one does on the way."""
 
     def __init__(self, app: DoorstepApp, job_id: str) -> None:
         super().__init__(app)
         self.job_id = job_id
+        self.map = JobMap(app.atlas)
         self.remove_widget(self.scroll)
+        self.add_widget(self.map, index=1)
 
-    def view(self) -> str:
+    def view(self) -> JobView | None:
+        app = self.app
+        job = app.job(self.job_id)
+        if job is None:
+            return None
+        return job_view(job, app.drafts.pictures(job.id), app.today(), app.now(), pending=False)
+
+    def draw(self, view: JobView | None) -> None:
+        self.bar(_("Map") if view is None else view.address or view.title)
+        if view is None:
+            self.show([])
+            return
+        flow, job_id = self.app.flow, self.job_id
+        buttons = [PushButton(_("Navigate"), icon="navigate", on_tap=self._navigate)]
+        action = view.action
+        if action is not None and action.kind in (TapKind.en_route, TapKind.arrived):
+            kind = action.kind
+            main = PushButton(action.label, icon=action.icon, kind="primary", on_tap=lambda: flow.do(kind, job_id))
+            buttons.append(main)
+        self.show([], [ButtonRow(*buttons)])
+
+    def refresh(self) -> None:
+        super().refresh()
         job = self.app.job(self.job_id)
-        return "" if job is None else job.address
+        if job is not None:
+            self.map.look(job, a_fix(self.app.desk.status().seen), self.app.clock.since_boot())
 
-    def draw(self, view: str) -> None:
-        self.bar(view or _("Map"))
+    def close(self) -> None:
+        self.map.close()
+
+    def _navigate(self) -> None:
+        job = self.app.job(self.job_id)
+        if job is not None:
+            self.app.flow.navigate(job)
+
+
+def a_fix(seen: Seen | None) -> Fix | None:
+    """The last fix, timed by the clock that is never set."""
+    if seen is None:
+        return None
+    return Fix(
+        seen.at_s,
+        seen.lat,
+        seen.lon,
+        accuracy_m=seen.accuracy_m,
+        speed_mps=seen.speed_mps,
+        course_deg=seen.course_deg,
+    )

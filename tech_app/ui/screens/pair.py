@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ class PairScreen(Screen):
             self._draw_question(view, view.invitation)
 
     def _draw_code(self, view: PairView) -> None:
-        self.bar("Doorstep", back=False, actions=lambda: [self._language_button()])
+        self._title()
         address, code = self._typed
         self.address = Field(
             _("Address of your office's Doorstep"), text=address, hint="doorstep.example.com", input_type="url"
@@ -67,14 +68,14 @@ class PairScreen(Screen):
         if view.trouble:
             content.append(Banner(view.trouble, kind="bad"))
         content += [self.address, self.code]
-        if self.app.camera is not None:
+        if self.app.system.camera is not None:
             content.append(
                 PushButton(_("Photograph the code instead"), icon="qr", disabled=view.busy, on_tap=self._scan)
             )
         self.show(content, [PushButton(_("Go on"), kind="primary", disabled=view.busy, on_tap=self._go_on)])
 
     def _draw_question(self, view: PairView, invitation: Invitation) -> None:
-        self.bar("Doorstep", back=False, actions=lambda: [self._language_button()])
+        self._title()
         asked = pairing.question(invitation)
         content: list[Widget] = [Text(asked.title, role="title"), Text(asked.text)]
         if asked.warning:
@@ -89,6 +90,10 @@ class PairScreen(Screen):
                 PushButton(_("Something else"), kind="quiet", disabled=view.busy, on_tap=self._begin_again),
             ],
         )
+
+    def _title(self) -> None:
+        """A phone that is paired anew can also go back to what it was."""
+        self.bar("Doorstep", back=self.app.session is not None, actions=lambda: [self._language_button()])
 
     def _language_button(self) -> PushButton:
         button = PushButton(icon="language", kind="quiet", on_tap=self._choose_language, size_hint_x=None)
@@ -127,8 +132,9 @@ class PairScreen(Screen):
 
     async def _read_picture(self) -> None:
         try:
-            picture = await self.app.camera.take() if self.app.camera is not None else None
-            said = code_in(picture) if picture is not None else None
+            camera = self.app.system.camera
+            picture = await camera.take() if camera is not None else None
+            said = await asyncio.to_thread(code_in, picture) if picture is not None else None
             if said is not None:
                 self._read(said)
             elif picture is not None:

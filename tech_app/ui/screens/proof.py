@@ -120,9 +120,9 @@ class ProofScreen(Screen):
         """The picture is made small beside the screen, which goes on."""
         app = self.app
         try:
-            if app.camera is None:
+            if app.system.camera is None:
                 raise NoCamera
-            taken = await app.camera.take()
+            taken = await app.system.camera.take()
             if taken is not None:
                 small = await asyncio.to_thread(small_photo, taken)
                 app.drafts.add(self.job_id, Proof.photo, small, app.now())

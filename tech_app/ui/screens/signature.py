@@ -11,7 +11,7 @@ from tech_app.core.jobs import Proof
 from tech_app.core.outbox import NoRoom
 from tech_app.ui.screens.screen import Screen
 from tech_app.ui.views import ask, said
-from tech_app.ui.widgets import PushButton, Row, Signature, Text
+from tech_app.ui.widgets import ButtonRow, PushButton, Signature, Text
 from tech_app.ui.words import _
 
 if TYPE_CHECKING:
@@ -37,14 +37,12 @@ class SignatureScreen(Screen):
     def draw(self, view: tuple[str, str, bool]) -> None:
         customer, summary, signed = view
         self.bar(_("Signature"))
-        tools = Row(
+        tools = ButtonRow(
             PushButton(_("Clear"), icon="delete", disabled=not signed, on_tap=self.pad.clear),
             PushButton(_("Last stroke"), icon="undo", disabled=not signed, on_tap=self.pad.undo),
         )
         texts = [Text(customer, role="title"), Text(summary, tone="soft"), Text(_("Please sign here:"), role="strong")]
-        keep = PushButton(
-            _("Keep the signature"), icon="check", kind="primary", disabled=not signed, on_tap=self._keep
-        )
+        keep = PushButton(_("Keep the signature"), icon="check", kind="primary", disabled=not signed, on_tap=self._keep)
         # The field stands where nothing scrolls, or a stroke would be taken for a drag.
         self.show([text for text in texts if text.text], [self.pad, tools, keep])
 

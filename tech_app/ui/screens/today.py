@@ -9,16 +9,17 @@ from kivy.uix.widget import Widget
 
 from tech_app.ui.screens.diagnostics import DiagnosticsScreen
 from tech_app.ui.screens.job import JobScreen
+from tech_app.ui.screens.pair import PairScreen
 from tech_app.ui.screens.screen import Screen, changed_chip, pending_chip, state_chip
 from tech_app.ui.views import said
 from tech_app.ui.views.link import Line, gps_line, link_line
 from tech_app.ui.views.today import Group, TodayView, Visit, today_view
-from tech_app.ui.widgets import Banner, Card, Chip, Icon, PushButton, Row, Text, TouchCard
+from tech_app.ui.widgets import Banner, ButtonRow, Card, Chip, Icon, PushButton, Row, Text, TouchCard
 from tech_app.ui.widgets.wrapped_row import WrappedRow
 from tech_app.ui.words import _, ngettext
 
 if TYPE_CHECKING:
-    from tech_app.ui.app import DoorstepApp
+    pass
 
 MOST_NOTICES = 3
 
@@ -32,19 +33,11 @@ class HomeView:
     gps: Line | None
     notices: tuple[str, ...]
     more: int
-    welcome: str
+    removed: bool
 
 
 class TodayScreen(Screen):
     """The one that the app begins with."""
-
-    def __init__(self, app: DoorstepApp) -> None:
-        super().__init__(app)
-        self._welcome = ""
-
-    def welcome(self, text: str) -> None:
-        """Say this once, on top."""
-        self._welcome = text
 
     def view(self) -> HomeView:
         desk, app = self.app.desk, self.app
@@ -62,21 +55,22 @@ class TodayScreen(Screen):
             gps_line(status, tracked=desk.shift.on and not desk.shift.on_break),
             tuple(notices[:MOST_NOTICES]),
             max(0, len(notices) - MOST_NOTICES),
-            self._welcome,
+            not status.paired,
         )
 
     def draw(self, view: HomeView) -> None:
         today = view.today
         self.bar(_("Today"), back=False, actions=lambda: [self._help_button()])
         content: list[Widget] = []
-        if view.welcome:
-            content.append(Banner(view.welcome, kind="good", on_dismiss=self._welcomed))
         content += [
             Banner(text, kind="warn", on_dismiss=lambda n=n: self._told(n)) for n, text in enumerate(view.notices)
         ]
         if view.more:
             text = ngettext("%(count)s more change.", "%(count)s more changes.", view.more) % {"count": view.more}
             content.append(Banner(text, kind="warn", on_dismiss=self._told_all))
+        if view.removed:
+            again = PushButton(_("Connect again"), kind="primary", icon="sync", on_tap=self._pair_again)
+            content.append(Card(again, padding=(0, 0), paper="paper", border="paper"))
         if view.gps is not None:
             content.append(Banner(view.gps.text, kind=view.gps.mood.value, icon=view.gps.icon))
         content.append(self._state_card(view))
@@ -97,7 +91,7 @@ class TodayScreen(Screen):
             )
             for n, action in enumerate(today.shift_actions)
         ]
-        self.show(content, [buttons[0] if main else Row(*buttons)])
+        self.show(content, [buttons[0] if main else ButtonRow(*buttons)])
 
     def _help_button(self) -> PushButton:
         button = PushButton(icon="settings", kind="quiet", on_tap=self._open_diagnostics, size_hint_x=None)
@@ -141,9 +135,8 @@ class TodayScreen(Screen):
     def _open(self, job_id: str) -> None:
         self.app.open(JobScreen(self.app, job_id))
 
-    def _welcomed(self) -> None:
-        self._welcome = ""
-        self.refresh()
+    def _pair_again(self) -> None:
+        self.app.open(PairScreen(self.app))
 
     def _told(self, n: int) -> None:
         desk = self.app.desk
