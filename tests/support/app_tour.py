@@ -288,7 +288,7 @@ async def _day(app: DoorstepApp, driver: Driver) -> AsyncIterator[str]:
     app.back()
     yield "job-done"
     app.back()
-    await _news(app)
+    await news(app)
     yield "today-offline"
     app.open(DiagnosticsScreen(app))
     yield "diagnostics"
@@ -300,7 +300,7 @@ async def _day(app: DoorstepApp, driver: Driver) -> AsyncIterator[str]:
     yield "today-removed"
 
 
-async def _news(app: DoorstepApp) -> None:
+async def news(app: DoorstepApp) -> None:
     """The office changed things, and the connection is gone."""
     jobs = list(app.desk.jobs)
     jobs[2] = replace(jobs[2], promised=(TEN_S + 4 * HOUR_S, TEN_S + 5 * HOUR_S))

@@ -1,0 +1,284 @@
+"""How the screens behave under a hand: twice touched, held, undone, refused, chosen, gone back from."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.support.app_tour import a_phone, news  # before any Kivy
+from tests.support.window import PHONE, Driver, Touch, box, middle
+
+# isort: split
+from tech_app.core.drafts import Drafts
+from tech_app.core.jobs import Job, State
+from tech_app.core.navigation import Navigator
+from tech_app.core.outbox import NoRoom
+from tech_app.core.preferences import Look, load_preferences
+from tech_app.core.status import Status
+from tech_app.core.tap import TapKind
+from tech_app.ui.app import DoorstepApp
+from tech_app.ui.flow import ACCEPTED, DEAF_S
+from tech_app.ui.screens.job import JobScreen
+from tech_app.ui.screens.proof import ProofScreen
+from tech_app.ui.screens.today import TodayScreen
+from tech_app.ui.system import System
+from tests.support.phone_clock import SetPhoneClock
+
+
+def kinds(app: DoorstepApp) -> list[TapKind]:
+    """What was tapped, as the queue has it."""
+    return [tap.kind for tap in app.desk.outbox.pending_taps()]
+
+
+def first(app: DoorstepApp) -> Job:
+    job = app.job("job-1")
+    assert job is not None
+    return job
+
+
+def pass_time(app: DoorstepApp, seconds: float) -> None:
+    assert isinstance(app.clock, SetPhoneClock)
+    app.clock.pass_time(seconds)
+
+
+async def step(app: DoorstepApp, driver: Driver, *texts: str) -> None:
+    """Touch these one after the other, as slowly as a hand does."""
+    for text in texts:
+        await driver.until(lambda text=text: driver.sees(text), text)
+        for bar in driver.of("Snackbar"):
+            if text not in ("Undo",):
+                bar.hide()
+        await driver.tap(text)
+        pass_time(app, DEAF_S)
+
+
+async def test_touched_twice_is_done_once(tmp_path: Path) -> None:
+    """A finger that trembles: another action stands in the same place by then, and does not happen."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        await step(app, driver, "Start shift")
+        button = driver.find("I am on my way")
+        place = middle(button)
+        await driver.tap_at(*place)
+        await driver.tap_at(*place)
+        assert kinds(app) == [TapKind.shift_start, TapKind.en_route]
+        pass_time(app, DEAF_S)
+        await driver.tap("I am here")
+        assert kinds(app)[-1] is TapKind.arrived
+
+
+async def test_a_finger_that_is_down_keeps_what_it_is_on(tmp_path: Path) -> None:
+    """News come while it is held: the button under it still counts, and the news are shown when it is lifted."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        button = driver.find("Start shift")
+        touch = Touch(*middle(button))
+        touch.down()
+        app.desk.outbox.remember({"status": Status(paired=False).to_json()})
+        app.refresh()
+        await driver.frames(3)
+        assert not driver.sees("The office has removed this phone.")
+        touch.up()
+        await driver.until(lambda: driver.sees("On shift since"))
+        await driver.until(lambda: driver.sees("The office has removed this phone."))
+
+
+async def test_what_was_tapped_can_be_taken_back(tmp_path: Path) -> None:
+    """By the bar below, and later by the menu; the bar's undo never takes back another step than its own."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        await step(app, driver, "Start shift", "I am on my way", "Undo")
+        assert first(app).state is State.assigned
+        await step(app, driver, "I am on my way")
+        app.desk.tap(TapKind.arrived, "job-1")
+        await step(app, driver, "Undo")
+        assert first(app).state is State.arrived
+        app.open(JobScreen(app, "job-1"))
+        await step(app, driver, "Undo the last step")
+        assert first(app).state is State.en_route
+
+
+async def test_the_notice_stands_before_the_first_shift(tmp_path: Path) -> None:
+    """Accepted once, it is not shown again; going back from it starts nothing."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        app.desk.outbox._db.execute("DELETE FROM memory WHERE name = ?", (f"screen.{ACCEPTED}",))
+        await step(app, driver, "Start shift")
+        assert driver.sees("Who sees it")
+        await driver.back()
+        assert kinds(app) == []
+        await step(app, driver, "Start shift", "I have read this: start")
+        assert kinds(app) == [TapKind.shift_start]
+        await step(app, driver, "End shift", "Start shift")
+        assert kinds(app)[-1] is TapKind.shift_start
+
+
+async def test_off_shift_nobody_drives_unasked(tmp_path: Path) -> None:
+    """The shift is offered first; a no leaves everything as it was."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        await step(app, driver, "I am on my way")
+        assert driver.sees("You are off shift")
+        await step(app, driver, "Cancel")
+        assert kinds(app) == []
+        await step(app, driver, "I am on my way", "Start shift and go")
+        assert kinds(app) == [TapKind.shift_start, TapKind.en_route]
+
+
+async def test_a_stop_left_out_is_warned_of_and_allowed(tmp_path: Path) -> None:
+    """The third before the second: asked once, and done."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        await step(app, driver, "Start shift", "7 Chapel Street", "I am on my way")
+        assert driver.sees("comes before this one")
+        await step(app, driver, "Go to stop 3 now")
+        third = app.job("job-2")
+        assert third is not None
+        assert third.state is State.en_route
+
+
+async def test_late_and_breaks_are_told_with_their_words(tmp_path: Path) -> None:
+    """How late, why a break, and back to work."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        await step(app, driver, "Start shift", "Take a break", "Meal")
+        await driver.until(lambda: driver.sees("Nobody can see where you are: you are on a break."))
+        await step(app, driver, "Back to work", "The Old Mill", "I am running late", "20 min")
+        taps = app.desk.outbox.pending_taps()
+        assert [(tap.kind, tap.reason, tap.minutes) for tap in taps[1:]] == [
+            (TapKind.break_start, "meal", None),
+            (TapKind.break_end, None, None),
+            (TapKind.late, None, 20),
+        ]
+
+
+async def test_a_note_is_written(tmp_path: Path) -> None:
+    """An empty one is refused in words; a whole one stands among the others, and the field is empty again."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        await step(app, driver, "The Old Mill", "Write a note", "Keep the note")
+        assert driver.sees("Write something first.")
+        await driver.type("For the office and the next visit", "valve behind the fridge")
+        await step(app, driver, "Keep the note")
+        assert first(app).notes[-1].text == "valve behind the fridge"
+        assert driver.sees("valve behind the fridge")
+        (entry,) = driver.of("TextInput")
+        assert entry.text == ""
+
+
+async def test_a_photo_is_retaken(tmp_path: Path) -> None:
+    """The one that was removed is gone from the disk, and none is sent before the visit is ended."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        app.open(ProofScreen(app, "job-1"))
+        await step(app, driver, "Take a photo", "Remove photo", "Take a photo", "Take another photo")
+        await driver.until(lambda: len(app.drafts.of("job-1")) == 2)
+        assert app.desk.facts().files == 0
+        assert len(await asyncio.to_thread(lambda: list(tmp_path.rglob("*.jpg")))) == 2
+
+
+async def test_a_broken_picture_is_told(tmp_path: Path) -> None:
+    """And no camera, and one that the technician turned away from."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        app.open(ProofScreen(app, "job-1"))
+        app.system = System(camera=Shows(b"no picture"))
+        await step(app, driver, "Take a photo")
+        await driver.until(lambda: driver.sees("take another."))
+        app.system = System(camera=None)
+        await step(app, driver, "Take a photo")
+        await driver.until(lambda: driver.sees("There is no camera"))
+        app.system = System(camera=Shows(None))
+        await step(app, driver, "Take a photo")
+        await driver.until(lambda: driver.sees("Take a photo"))
+        assert app.drafts.of("job-1") == ()
+
+
+async def test_a_full_phone_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is shown as done that was not kept."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+
+        def full(*_: object, **__: object) -> None:
+            raise NoRoom(NoRoom.__doc__)
+
+        monkeypatch.setattr(app.desk, "tap", full)
+        monkeypatch.setattr(Drafts, "add", full)
+        await step(app, driver, "Start shift")
+        await driver.until(lambda: driver.sees("This phone is full"))
+        assert driver.sees("Off shift")
+        app.open(ProofScreen(app, "job-1"))
+        await step(app, driver, "Take a photo")
+        await driver.until(lambda: driver.sees("This phone is full"))
+
+
+async def test_back_leads_out_step_by_step(tmp_path: Path) -> None:
+    """A sheet first, then the screens, then out of the app."""
+    left = []
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        app.system = System(leave=lambda: left.append(True))
+        await step(app, driver, "Start shift", "The Old Mill", "I am running late")
+        await driver.back()
+        await driver.until(lambda: not driver.sees("20 min"))
+        assert isinstance(app.screen, JobScreen)
+        await driver.back()
+        assert isinstance(app.screen, TodayScreen)
+        assert left == []
+        await driver.back()
+        assert left == [True]
+
+
+async def test_language_and_look_change_at_once_and_are_kept(tmp_path: Path) -> None:
+    """In Arabic everything stands on the other side."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        await driver.tap("Diagnostics and settings")
+        before = box(driver.find("Diagnostics"))
+        await step(app, driver, "Light or dark", "Dark", "Language", "العربية")
+        after = box(driver.find("التشخيص"))
+        assert before[0] == pytest.approx(PHONE.width - after[2])
+        chosen = load_preferences(tmp_path / "preferences.json")
+        assert (chosen.language, chosen.look) == ("ar", Look.dark)
+
+
+async def test_the_navigator_is_asked_for_once(tmp_path: Path) -> None:
+    """And its address handed over; a phone without an app for calls says so."""
+    opened: list[str] = []
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        app.system = System(open_url=lambda url: opened.append(url) or not url.startswith("tel:"))
+        await step(app, driver, "The Old Mill", "Navigate", "Waze", "Navigate")
+        assert [url.partition("?")[0] for url in opened] == ["https://waze.com/ul"] * 2
+        assert app.preferences.navigator is Navigator.waze
+        await step(app, driver, "Call")
+        assert opened[-1] == "tel:+358401234567"
+        await driver.until(lambda: driver.sees("No app on this phone can do this."))
+
+
+async def test_a_phone_is_given_back_only_after_the_shift(tmp_path: Path) -> None:
+    """And it says what would be lost."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        await step(app, driver, "Start shift")
+        await driver.tap("Diagnostics and settings")
+        await step(app, driver, "Give this phone back")
+        await driver.until(lambda: driver.sees("End your shift first."))
+        app.desk.tap(TapKind.shift_end)
+        await step(app, driver, "Give this phone back")
+        assert driver.sees("2 things are not sent yet")
+        await driver.tap(driver.of("Sheet")[0].column.children[1])
+        await driver.until(lambda: driver.sees("Connect this phone"))
+        assert app.home.session() is None
+
+
+async def test_news_are_told_until_they_are_read(tmp_path: Path) -> None:
+    """Three at a time; the changed visit is marked until it was opened or its news put away."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        await news(app)
+        await driver.until(lambda: driver.sees("New time for Amara Okafor: 14:00"))
+        assert driver.sees("The visit to Wei Zhang is not yours any more")
+        assert driver.sees("Changed")
+        await step(app, driver, "7 Chapel Street")
+        await driver.back()
+        assert not driver.sees("Changed")
+        await driver.tap("Close")
+        assert app.desk.tidings() == []
+
+
+class Shows:
+    """A camera that shows this."""
+
+    def __init__(self, picture: bytes | None) -> None:
+        self._picture = picture
+
+    async def take(self) -> bytes | None:
+        await asyncio.sleep(0)
+        return self._picture
