@@ -38,7 +38,7 @@ class Look:
     """A phone, and how its owner has set it. The width is a multiple of 4, or pictures come out skewed."""
 
     width: int = 412
-    height: int = 916
+    height: int = 915
     language: str = "en"
     dark: bool = False
     font_scale: float = 1.0
@@ -56,6 +56,7 @@ LOOKS = (
     PHONE,
     replace(PHONE, dark=True),
     replace(PHONE, language="th"),
+    replace(PHONE, language="th", dark=True),
     replace(PHONE, language="ar"),
     replace(PHONE, language="ar", dark=True),
     replace(PHONE, font_scale=1.3),
