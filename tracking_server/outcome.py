@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracking_server.domain.assess import Assessment, Happening
-from tracking_server.domain.events import Cause, Obstacle
+from tracking_server.domain.events import Cause
 from tracking_server.domain.job import Job, State
 from tracking_server.domain.message import (
     Channel,
@@ -85,10 +85,9 @@ async def _write_down(connection: AsyncConnection, organisation_id: UUID, item: 
         await note_store.keep_note(connection, organisation_id, note)
     if State.no_access in (item.before.state, job.state) and item.before.state is not job.state:
         ended = job.state is State.no_access
-        reason = event.evidence.get("reason")
         await job_store.say_why_ended(
             connection, organisation_id, job.id,
-            by="technician" if ended else None, reason=reason if ended and reason in set(Obstacle) else None,
+            by="technician" if ended else None, reason=item.event.evidence.get("reason") if ended else None,
         )  # fmt: skip
 
 

@@ -137,7 +137,7 @@ def everything_in(folder: Path) -> list[Path]:
     return list(folder.rglob("*"))
 
 
-async def test_a_wrong_hash_begins_anew(client: httpx.AsyncClient, firm: Firm) -> None:
+async def test_a_wrong_hash_begins_anew(client: httpx.AsyncClient, firm: Firm, folder: Path) -> None:
     """Nothing is kept, and the phone is told what came instead; the right bytes are taken then."""
     phone = await firm.phone()
     job_id = await firm.job(phone.device.technician_id)
@@ -146,6 +146,7 @@ async def test_a_wrong_hash_begins_anew(client: httpx.AsyncClient, firm: Firm) -
     answer = await put(client, phone, job_id, id_, wrong, x_sha256=hashlib.sha256(data).hexdigest())
     assert answer.json() == {"received": len(data), "sha256": hashlib.sha256(wrong).hexdigest()}
     assert await rows(firm, "attachment") == []
+    assert [path for path in everything_in(folder) if path.is_file()] == []
     await put_all(client, phone, job_id, id_, data)
     assert len(await rows(firm, "attachment")) == 1
 

@@ -245,11 +245,10 @@ class CustomerPages:
         headers["content-security-policy"] = "default-src 'none'; sandbox"
         return Response(picture.data, media_type=picture.media_type, headers=headers)
 
-    async def _proof(self, request: Request, visitor: Visitor, view: JobView, page: PageState) -> Response:
+    async def _proof(self, request: Request, visitor: Visitor, view: JobView, _: PageState) -> Response:
         """A photo or a signature of this visit, small, for as long as the page itself shows it."""
         headers = self._headers(in_url=visitor.in_url)
-        shown = view.proofs if page.showing is Showing.completed else ()
-        proof = next((one for one in shown if one.id.hex == request.path_params["proof_id"]), None)
+        proof = next((one for one in view.proofs if one.id.hex == request.path_params["proof_id"]), None)
         data = None
         if proof is not None and self._files is not None:
             data = await asyncio.to_thread(self._files.open_shown, visitor.link.organisation_id, proof.id)

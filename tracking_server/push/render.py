@@ -199,7 +199,7 @@ def _words(view: JobView, page: PageState, language: str, now_s: float) -> Words
         started_s=job.started_at_s,
         ended_s=job.ended_at_s,
         not_home_s=job.not_home_at_s,
-        proofs=view.proofs if page.showing is Showing.completed else (),
+        proofs=view.proofs,
     )
 
 

@@ -62,7 +62,8 @@ class Details:
 class JobView:
     """A job with its firm, its technician and how many stops come before it, at one version.
 
-    `broken_promise` is the window that was promised before and is not kept, in epoch seconds.
+    `broken_promise` is the window that was promised before and is not kept, in epoch seconds. `proofs` are there once
+    the work is done, and as long as it is.
     """
 
     organisation_id: UUID
