@@ -135,11 +135,9 @@ async def idle(folder: Path) -> dict[str, float]:
     desk = home.desk()
     desk.tap(TapKind.shift_start)
     home.start()
-    while desk.status().seen is None or desk.facts().taps:
-        await asyncio.sleep(LOOK_EVERY_S)
+    await until(lambda: desk.status().seen and not desk.facts().taps)
     clock.skip(STILL_AFTER_S)
-    while desk.status().profile is not Profile.still or desk.facts().fixes:
-        await asyncio.sleep(LOOK_EVERY_S)
+    await until(lambda: desk.status().profile is Profile.still and not desk.facts().fixes)
     await asyncio.sleep(2.0)  # what was told of it is written down
     before = wakeups()
     await asyncio.sleep(IDLE_FOR_S)
@@ -206,11 +204,13 @@ def a_drive(count: int) -> list[Fix]:
 
 
 async def emptied(desk: Desk, showing: asyncio.Task[None] | None = None) -> None:
-    """Wait until all is acknowledged."""
-    while desk.facts().taps + desk.facts().fixes:
-        if showing is not None and showing.done():
-            showing.result()
-            raise RuntimeError("the window was closed")
+    """Wait until all is acknowledged, or the window was closed."""
+    await until(lambda: desk.facts().taps + desk.facts().fixes == 0 or (showing is not None and showing.done()))
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for what the phone does."""
+    while not holds():  # noqa: ASYNC110 - through its file, as a screen sees it
         await asyncio.sleep(LOOK_EVERY_S)
 
 

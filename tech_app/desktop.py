@@ -16,9 +16,13 @@ from tech_app.core.gps.base import Source
 from tech_app.core.gps.simulator import SimulatorSource
 from tech_app.core.home import Home
 from tech_app.core.jobs import State
+from tech_app.core.route import Routes
+from tech_app.core.session import tls
 
 WIDTH, HEIGHT = 412, 824
 LOOK_EVERY_S = 1.0
+# Kivy would make every library tell all that it does, the key in a request's head with it.
+QUIET = {"KIVY_LOG_MODE": "PYTHON"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,10 @@ def require_screen(environment: Mapping[str, str]) -> None:
 
 def settle_kivy(data: Path) -> None:
     """Before Kivy is imported: no options of its own, nothing of it in the user's home, a window of a phone's size."""
-    os.environ |= {
+    os.environ |= QUIET | {
         "KIVY_NO_ARGS": "1",
         "KIVY_NO_FILELOG": "1",
         "KIVY_HOME": str(data / "kivy"),
-        "KCFG_KIVY_LOG_LEVEL": os.environ.get("KCFG_KIVY_LOG_LEVEL", "warning"),
         "KCFG_GRAPHICS_WIDTH": str(WIDTH),
         "KCFG_GRAPHICS_HEIGHT": str(HEIGHT),
         "KCFG_INPUT_MOUSE": "mouse,disable_multitouch",
@@ -96,8 +99,10 @@ class Chauffeur:
 
     async def run(self, home: Home) -> None:
         """Until cancelled."""
-        while home.session() is None:
+        while (session := home.session()) is None:
             await home.clock.sleep(LOOK_EVERY_S)
+        secure = tls() if session.url.startswith("https:") else None
+        routes = Routes(home.data / "driven", session.url, session.key, secure, home.clock)
         with closing(home.desk()) as desk:
             going: str | None = None
             while True:
@@ -107,5 +112,6 @@ class Chauffeur:
                     going = goal and goal.id
                     self._source.stop()
                     if goal is not None:
-                        self._source.drive([(goal.lat, goal.lon)])
+                        route = await routes.look(goal.id, *self._source.place)
+                        self._source.drive([*(route.way if route else ()), (goal.lat, goal.lon)])
                 await home.clock.sleep(LOOK_EVERY_S)

@@ -22,7 +22,7 @@ from tech_app.core.gps.android import AndroidSource
 from tech_app.core.gps.choice import CHOICES, choose_source
 from tech_app.core.home import Home
 from tech_app.core.session import Refused, pair, read_invitation
-from tech_app.desktop import Chauffeur, default_data, demo_place, require_screen, settle_kivy
+from tech_app.desktop import QUIET, Chauffeur, default_data, demo_place, require_screen, settle_kivy
 from tech_app.service import android
 
 PROGRAM = "./doorstep phone"
@@ -35,6 +35,7 @@ does not run; its simulator then drives to each job that you are on the way to.
 
 def main() -> None:
     if android.is_android():
+        os.environ |= QUIET
         asyncio.run(run_on_android())
         return
     options = read_options(sys.argv[1:])

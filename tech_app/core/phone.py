@@ -111,7 +111,7 @@ class Phone:
         followed = self.day.duty.tracked
         return Status(
             paired=uplink.state.paired and self.fetch.state.paired and self.uploads.state.paired,
-            connection=_connection(uplink),
+            connection=_connection(uplink, self.fetch),
             acknowledged_s=uplink.acknowledged_s,
             jobs_s=self.fetch.state.last_answer_s or None,
             skew=uplink.skew,
@@ -197,11 +197,14 @@ async def _end(tasks: Sequence[asyncio.Future[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _connection(uplink: Uplink) -> Connection:
+def _connection(uplink: Uplink, fetch: Fetch) -> Connection:
+    """By what is sent; before anything is, by what is fetched."""
     if uplink.trouble is not None:
         return Connection.away
     if uplink.acknowledged_s is None:
-        return Connection.untried
+        if fetch.trouble is not None:
+            return Connection.away
+        return Connection.http if fetch.state.last_answer_s else Connection.untried
     return Connection.http if uplink.state.websocket_again_s > uplink.acknowledged_s else Connection.websocket
 
 

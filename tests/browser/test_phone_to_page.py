@@ -61,7 +61,7 @@ async def test_a_receivers_sentences_move_the_customers_page(
             assert "Ana Sousa" in await page.inner_text("main")
             await shows(page, "arriving")
             async with asyncio.timeout(60):
-                while await count(firm, "fix") < FIXES:
+                while await count(firm, "fix") < FIXES:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.2)
             desk.tap(TapKind.arrived, str(job_id))
             await shows(page, "arrived")

@@ -21,6 +21,11 @@ from typing import IO, Any
 import httpx
 import pytest
 
+from tech_app.core.clock import PhoneClock
+from tech_app.core.gps.choice import choose_source
+from tech_app.core.home import Home
+from tech_app.core.session import pair, read_invitation
+from tech_app.desktop import Place
 from tests.support.server import CLONE, enter_link, free_port, page_stream
 from tests.support.staff import Browser
 from tracking_server import embedded, region, reset_command
@@ -264,3 +269,35 @@ def test_reset_forgets_what_was_made(folder: Path, tmp_path: Path, monkeypatch: 
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
     assert [path.name for path in tmp_path.iterdir()] == ["extract"]
     reset_command.reset(yes=True)
+
+
+async def test_a_guest_has_visits_to_drive_to(demo: Demo, folder: Path, tmp_path: Path) -> None:
+    """Whoever opens the app gets a technician's place: visits of today and tomorrow, and their customers' pages."""
+    guest = subprocess.Popen(  # noqa: ASYNC220 - it answers in a second
+        [sys.executable, "-m", "tracking_server.demo.guest"],
+        cwd=CLONE,
+        env={**os.environ, "DOORSTEP_EMBEDDED_FOLDER": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with guest:
+        assert guest.stdout is not None
+        place = Place(**json.loads(guest.stdout.readline()))
+        home = Home(tmp_path, PhoneClock(), choose_source(["simulator", place.place]))
+        home.pair(await pair(read_invitation(place.invitation), "phone"))
+        home.start()
+        desk = home.desk()
+        async with asyncio.timeout(20):
+            while len(desk.jobs) < 4:
+                await asyncio.sleep(0.05)
+                desk.changed()
+        assert [job.customer for job in desk.jobs] == [page["customer"] for page in place.pages]
+        assert len({job.day for job in desk.jobs}) == 2
+        first = desk.jobs[0]
+        await home.stop()
+        desk.close()
+        async with demo.client() as client:
+            page = await client.get(place.pages[0]["url"], follow_redirects=True)
+        assert page.status_code == 200
+        assert first.summary in page.text
