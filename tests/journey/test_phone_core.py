@@ -25,7 +25,7 @@ from tests.support.firm import HOME, METRE, Firm
 from tests.support.gps_receiver import receiver
 from tests.support.phone_clock import SetPhoneClock
 from tests.support.rows import events
-from tests.support.server import Server, page_stream
+from tests.support.server import Server, enter_link, page_stream
 from tracking_server.store.engine import transaction
 
 BACKLOG = 10_000
@@ -131,7 +131,7 @@ async def test_a_receivers_sentences_reach_the_customers_page(
     clock = PhoneClock()
     phone = await firm.phone()
     job_id = await firm.job(phone.device.technician_id)
-    entered = await client.get(f"/t/{await firm.link(job_id)}")
+    link_id = await enter_link(client, await firm.link(job_id))
     queue = Outbox(tmp_path / "outbox.db", clock)
     uplink = an_uplink(server, phone.key, queue, clock)
     with receiver() as real:
@@ -144,7 +144,7 @@ async def test_a_receivers_sentences_reach_the_customers_page(
         south = HOME[1] - 250 * METRE
         running = [real.drive_north(south, HOME[0], 200), tracking.run(), uplink.run()]
         tasks = [asyncio.create_task(one) for one in running]
-        async with page_stream(client, entered.headers["location"].removeprefix("/j/")) as page:
+        async with page_stream(client, link_id) as page:
             await page.until_position(30)
             await page.until("arriving now", 60)
         for task in tasks:
