@@ -180,6 +180,9 @@ async def test_an_old_position_says_so(ground: Ground) -> None:
         await driver.frames(2)
         assert not driver.sees("old")
         assert seen_at(await driver.picture(), view, (FIX.lat, FIX.lon)) == like(LIGHT.position)
+        view.now_s = 40.0  # the phone was switched on again since
+        await driver.frames(2)
+        assert driver.sees("Old position")
 
 
 async def test_the_way_is_drawn_to_the_door(ground: Ground) -> None:

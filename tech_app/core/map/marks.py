@@ -13,6 +13,7 @@ from tech_app.core.map.paper import Paper
 from tech_app.core.map.style import Colour
 
 OLD_AFTER_S = 120.0  # an older position is grey, and its age is said
+AHEAD_S = 10.0  # a receiver's clock may be
 MOVING_MPS = 1.0  # slower, and a course is noise
 DOT_DP, RIM_DP, PIN_DP = 9.0, 3.0, 14.0
 PIN_HEIGHT = 2.1  # of its head's middle above the place, in radii
@@ -35,8 +36,8 @@ class Mark:
 
 
 def is_old(fix: Fix, now_s: float) -> bool:
-    """Whether a position is too old to be taken for the present one."""
-    return now_s - fix.time_s > OLD_AFTER_S
+    """Whether a position is too old to be taken for the present one, or from another run of the clock."""
+    return not -AHEAD_S <= now_s - fix.time_s <= OLD_AFTER_S
 
 
 def way_marks(paper: Paper, way: Sequence[LatLon]) -> list[Mark]:

@@ -286,7 +286,8 @@ class MapView(StencilView):
 
     def _notice(self) -> str:
         if self.fix is not None and marks.is_old(self.fix, self.now_s):
-            return _("Position %(age)s old") % {"age": words.duration(self.now_s - self.fix.time_s)}
+            age_s = self.now_s - self.fix.time_s
+            return _("Position %(age)s old") % {"age": words.duration(age_s)} if age_s > 0 else _("Old position")
         if self.ground.covers(self.view):
             return ""
         match self.copy.standing:
