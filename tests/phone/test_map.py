@@ -20,7 +20,7 @@ from tech_app.core.map.paper import Paper
 from tech_app.core.map.picture import Name, NameKind, Picture, draw
 from tech_app.core.map.shelf import Shelf
 from tech_app.core.map.show import stand_ins
-from tech_app.core.map.style import DARK, LIGHT, STROKES, Look, Paint, area_paint, line_paint
+from tech_app.core.map.style import DARK, LAYERS, LIGHT, STROKES, Look, Paint, area_paint, line_paint
 from tests.support.tiles import Thing, vector_tile
 from tracking_server.basemap import schema
 
@@ -196,6 +196,23 @@ def test_parts_of_a_road_have_one_name() -> None:
     assert (name.kind, name.text("en"), name.text("ar")) == (NameKind.road, "Rantakatu", "شارع")
     assert name.length == pytest.approx(2000 / 8, rel=0.01)
     assert name.angle == pytest.approx(0.0, abs=0.02)
+
+
+steps = st.tuples(st.integers(-5_000, 9_000), st.integers(-5_000, 9_000))
+told = st.dictionaries(
+    st.sampled_from(["kind", "name", "name:ar", "population_rank", "is_tunnel", "kind_detail"]),
+    st.sampled_from(["major_road", "path", "neighbourhood", "building", "park", "", "  ", "x", 7, 2.5, True]),
+)
+things = st.tuples(st.sampled_from([1, 2, 3]), told, st.lists(st.lists(steps, min_size=1, max_size=8), max_size=4))
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(LAYERS)), st.lists(things, max_size=6)))
+def test_any_tile_can_be_drawn(layers: dict[str, list[Thing]]) -> None:
+    """Whatever stands in it where: lines of one place, areas of two, names that are numbers, roads that are points."""
+    picture = picture_of(layers)
+    assert all(name.text("ar").strip() for name in picture.names)
+    assert write(picture.names, PAPER, "ar", measure, [], set()) is not None
 
 
 # ---- names ----
