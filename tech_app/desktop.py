@@ -22,7 +22,7 @@ from tech_app.core.session import tls
 WIDTH, HEIGHT = 412, 824
 LOOK_EVERY_S = 1.0
 # Kivy would make every library tell all that it does, the key in a request's head with it.
-QUIET = {"KIVY_LOG_MODE": "PYTHON"}
+QUIET = {"KIVY_LOG_MODE": "PYTHON", "KIVY_NO_CONFIG": "1"}
 
 
 @dataclass(frozen=True, slots=True)
