@@ -7,11 +7,13 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -283,6 +285,33 @@ async def test_taps_and_fetches_of_two_processes_do_not_undo_each_other(home: Ho
     phone.day.reload()
     assert [(job.id, job.state) for job in phone.day.jobs] == [(FIRST, State.en_route)]
     desk.close()
+    phone.outbox.close()
+
+
+def test_taps_and_fetches_at_the_same_time(home: Home) -> None:
+    """Two processes write the jobs; neither ever writes down what it read before the other wrote."""
+    said, done = json.loads(JOBS), Event()
+    few, many = (json.dumps({**said, "jobs": said["jobs"][:count]}) for count in (1, 2))
+    phone = home.phone()
+    phone.day.fetched(many, [])
+
+    def tap() -> None:
+        desk = home.desk()
+        while not done.is_set():
+            desk.tap(TapKind.late, FIRST, minutes=5)
+        desk.close()
+
+    tapping = Thread(target=tap)
+    tapping.start()
+    seen = []
+    for n in range(20):
+        phone.day.fetched(few if n % 2 else many, [])
+        time.sleep(0.005)
+        phone.day.reload()
+        seen.append(len(phone.day.jobs))
+    done.set()
+    tapping.join()
+    assert seen == [2, 1] * 10
     phone.outbox.close()
 
 
