@@ -242,6 +242,11 @@ class DoorstepApp(App):
         """Make this phone nobody's."""
         self.soon(self._unpair())
 
+    def run_phone(self) -> None:
+        """Have the phone run, and its map kept fresh, for as long as the app does."""
+        self.home.start()
+        self.atlas.start()
+
     # ---- inside ----
 
     async def _unpair(self) -> None:
@@ -258,8 +263,7 @@ class DoorstepApp(App):
         self._drafts = Drafts(self._desk.outbox, folder / "drafts")
         self._drafts.clear([job.id for job in self._desk.jobs], self.now())
         self._atlas = Atlas(folder, session, self.clock)
-        self.home.start()
-        self._atlas.start()
+        self.run_phone()
 
     async def _put_away(self) -> None:
         """Stop the phone, and close its file."""

@@ -107,10 +107,10 @@ TOWNS = {
 }
 
 
-class StillHome(Home):
+class StillApp(DoorstepApp):
     """Nothing runs: what the screens say is what the test wrote."""
 
-    def start(self) -> None:
+    def run_phone(self) -> None:
         return None
 
 
@@ -150,7 +150,7 @@ async def a_phone(folder: Path, look: Look, *, paired: bool = True) -> AsyncIter
     """The app with such a day, as `look` wants it. Everything but the first screen is the caller's to open."""
     town = TOWNS[look.language]
     clock = SetPhoneClock(TEN_S + 60, 5_000.0)
-    home = StillHome(folder, clock, lambda _: NoSource(""))
+    home = Home(folder, clock, lambda _: NoSource(""))
     shade = Shade.dark if look.dark else Shade.light
     save_preferences(folder / "preferences.json", Preferences(look.language, shade))
     if paired:
@@ -162,7 +162,7 @@ async def a_phone(folder: Path, look: Look, *, paired: bool = True) -> AsyncIter
         desk.outbox.remember({"status": good_status().to_json()})
         desk.close()
     device = Device("0.1.0", location_allowed=True, notices_allowed=False, battery_saved=True)
-    app = DoorstepApp(home, system=System(camera=WallCamera(), device=lambda: device))
+    app = StillApp(home, system=System(camera=WallCamera(), device=lambda: device))
     async with opened(app, look) as driver:
         yield app, driver
 
