@@ -88,6 +88,8 @@ def test_who_sees_is_always_said() -> None:
     assert seen[1] == "The office and Maria can see where you are."
     assert seen[2] == "Nobody can see where you are: you are on a break."
     assert today_view(JOBS, ON, TODAY).seen == "The office can see where you are. No customer can."
+    removed = today_view(driving, ON, TODAY, paired=False)
+    assert (removed.seen, removed.is_seen) == ("Nobody can see where you are: this phone was removed.", False)
 
 
 def test_a_shift_offers_what_it_allows() -> None:

@@ -29,6 +29,7 @@ from tech_app.ui.flow import ACCEPTED
 from tech_app.ui.screens.diagnostics import DiagnosticsScreen
 from tech_app.ui.screens.job import JobScreen
 from tech_app.ui.screens.location import LocationScreen
+from tech_app.ui.screens.map import MapScreen
 from tech_app.ui.screens.notes import NotesScreen
 from tech_app.ui.screens.pair import PairScreen
 from tech_app.ui.screens.privacy import PrivacyScreen
@@ -254,6 +255,9 @@ async def _day(app: DoorstepApp, driver: Driver) -> AsyncIterator[str]:
     app.close_sheet()
     flow.tap(TapKind.en_route, "job-1")
     yield "job-en-route"
+    app.open(MapScreen(app, "job-1"))
+    yield "map"
+    app.back()
     _tap(app, TapKind.arrived, "job-1")
     _tap(app, TapKind.not_home, "job-1")
     app.clock.pass_time(12 * 60)

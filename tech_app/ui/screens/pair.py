@@ -87,7 +87,7 @@ class PairScreen(Screen):
             content,
             [
                 PushButton(label, kind="primary", disabled=view.busy, on_tap=self._pair),
-                PushButton(_("Something else"), kind="quiet", disabled=view.busy, on_tap=self._begin_again),
+                PushButton(_("Use another code"), kind="quiet", disabled=view.busy, on_tap=self._begin_again),
             ],
         )
 

@@ -61,9 +61,15 @@ class TodayView:
 
 
 def today_view(
-    jobs: Sequence[Job], shift: Shift, today: str, *, pending: Collection[str] = (), changed: Collection[str] = ()
+    jobs: Sequence[Job],
+    shift: Shift,
+    today: str,
+    *,
+    pending: Collection[str] = (),
+    changed: Collection[str] = (),
+    paired: bool = True,
 ) -> TodayView:
-    """`today` is an ISO date; `pending` and `changed` name jobs."""
+    """`today` is an ISO date; `pending` and `changed` name jobs; `paired` says that the office knows this phone."""
     now = [job for job in jobs if job.day <= today or job.state in UNDER_WAY]
     first = next_job(now)
     lines = {job.id: _visit(job, job.id in pending, job.id in changed) for job in jobs}
@@ -75,7 +81,7 @@ def today_view(
         ),
         Group(_("Finished"), tuple(lines[j.id] for j in now if j.state in ENDED)),
     ]
-    seen, is_seen = who_sees(shift, jobs)
+    seen, is_seen = who_sees(shift, jobs, paired=paired)
     return TodayView(
         seen,
         is_seen,
@@ -112,9 +118,11 @@ def earlier_stop(jobs: Iterable[Job], job: Job) -> Job | None:
     )
 
 
-def who_sees(shift: Shift, jobs: Iterable[Job]) -> tuple[str, bool]:
+def who_sees(shift: Shift, jobs: Iterable[Job], *, paired: bool = True) -> tuple[str, bool]:
     """Who can see where one is, in words, and whether anybody can."""
     who = viewers(shift, jobs)
+    if not paired:
+        return _("Nobody can see where you are: this phone was removed."), False
     if shift.on_break:
         return _("Nobody can see where you are: you are on a break."), False
     if not who.office:
