@@ -79,6 +79,8 @@ class DoorstepApp(App):
         if self.session is not None:
             self._take_desk(self.session)
         self.begin()
+        if invitation := self._invitation or self.system.invitation():
+            self.invite(invitation)
         return self.stage
 
     def on_start(self) -> None:
@@ -148,9 +150,14 @@ class DoorstepApp(App):
 
     def begin(self) -> None:
         """The first screen, alone: today, or pairing."""
-        self._stack = [PairScreen(self, self._invitation) if self.session is None else TodayScreen(self)]
-        self._invitation = None
+        self._stack = [PairScreen(self) if self.session is None else TodayScreen(self)]
         self._show()
+
+    def invite(self, link: str) -> None:
+        """The app was opened by a pairing link: ask about it, and go on as before when the answer is no."""
+        if self.session is None:
+            self._stack = []
+        self.open(PairScreen(self, link))
 
     def open(self, screen: Screen) -> None:
         """Put a screen over the one that is seen."""

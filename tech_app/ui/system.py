@@ -25,7 +25,7 @@ PICTURES = Path.home() / "Pictures"
 @dataclass(frozen=True)
 class System:
     """`open_url` hands an address to another app and answers False when there is none; `leave` puts this one into the
-    background, where the way back from the first screen leads."""
+    background, where the way back from the first screen leads; `invitation` is the pairing link that opened the app."""
 
     platform: Platform = Platform.desktop
     camera: Camera | None = None
@@ -33,6 +33,7 @@ class System:
     open_url: Callable[[str], object] = webbrowser.open
     leave: Callable[[], object] = lambda: None
     device: Callable[[], Device] = lambda: Device(VERSION)
+    invitation: Callable[[], str | None] = lambda: None
 
 
 def this_system() -> System:
@@ -45,6 +46,7 @@ def this_system() -> System:
             permissions,
             leave=lambda: _activity().moveTaskToBack(True),
             device=lambda: android_device(permissions),
+            invitation=lambda: _activity().getIntent().getDataString(),
         )
     return System(camera=PictureFiles(PICTURES))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from tech_app.ui.screens.job import JobScreen
 from tech_app.ui.screens.proof import ProofScreen
 from tech_app.ui.screens.today import TodayScreen
 from tech_app.ui.system import System
+from tech_app.ui.widgets import Text
 from tests.support.phone_clock import SetPhoneClock
 
 
@@ -282,3 +284,83 @@ class Shows:
     async def take(self) -> bytes | None:
         await asyncio.sleep(0)
         return self._picture
+
+
+class Stubborn:
+    """Permissions that are refused until somebody goes to the settings."""
+
+    def __init__(self) -> None:
+        self.allowed = False
+        self.asked: list[str] = []
+
+    def location(self) -> bool:
+        return self.allowed
+
+    async def ask_location(self) -> bool:
+        self.asked.append("location")
+        return self.allowed
+
+    async def ask_notices(self) -> None:
+        self.asked.append("notices")
+
+    def open_settings(self) -> None:
+        self.asked.append("settings")
+        self.allowed = True
+
+
+async def test_the_position_is_asked_for_with_its_reason(tmp_path: Path) -> None:
+    """First why, then the system's questions one after the other; refused, the settings, or a shift without."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        stubborn = Stubborn()
+        app.system = System(permissions=stubborn)
+        await step(app, driver, "Start shift")
+        assert driver.sees("Customers see when you will be at their door.")
+        await step(app, driver, "Go on", "Open settings")
+        assert stubborn.asked == ["location", "notices", "settings"]
+        assert kinds(app) == []
+        await driver.back()
+        await step(app, driver, "Start shift")
+        assert kinds(app) == [TapKind.shift_start]
+        stubborn.allowed = False
+        await step(app, driver, "End shift", "Start shift", "Go on", "Start without a position")
+        assert kinds(app)[1:] == [TapKind.shift_end, TapKind.shift_start]
+
+
+async def test_what_is_being_typed_stays_when_news_come(tmp_path: Path) -> None:
+    """The same field, with the keyboard at it."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        await step(app, driver, "The Old Mill", "Write a note")
+        await driver.type("For the office and the next visit", "half a sen")
+        (entry,) = driver.of("TextInput")
+        app.desk.tap(TapKind.note, "job-1", text="from the other process")
+        app.refresh()
+        await driver.until(lambda: driver.sees("from the other process"))
+        assert driver.of("TextInput") == [entry]
+        assert (entry.text, entry.focus) == ("half a sen", True)
+
+
+async def test_a_link_asks_also_on_a_phone_that_is_somebody_s(tmp_path: Path) -> None:
+    """A no leaves everything as it is."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        app.invite("https://other.example/#ABCD2345")
+        await driver.until(lambda: driver.sees("Connect to other.example?"))
+        await driver.back()
+        assert isinstance(app.screen, TodayScreen)
+        assert app.session is not None
+
+
+async def test_screens_that_were_drawn_anew_are_forgotten(tmp_path: Path) -> None:
+    """A shift of eight hours redraws thousands of times."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+
+        async def redraw(times: int) -> int:
+            for _ in range(times):
+                app.screen.forget()
+                app.refresh()
+                await driver.frames(1)
+            await driver.frames(3)
+            gc.collect()
+            return sum(type(thing) is Text for thing in gc.get_objects())
+
+        before = await redraw(3)
+        assert await redraw(10) <= before

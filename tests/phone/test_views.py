@@ -14,6 +14,7 @@ import tech_app
 from tech_app.core.day import NotNow, ProofMissing
 from tech_app.core.jobs import Job, News, Note, Proof, Rule, State, Tiding
 from tech_app.core.outbox import DeadTap, Facts, NoRoom
+from tech_app.core.region import Progress, Standing
 from tech_app.core.session import Refused, Session, Why, read_invitation
 from tech_app.core.shift import Shift
 from tech_app.core.status import Connection, Seen, Status
@@ -216,8 +217,9 @@ def test_diagnostics_name_what_is_wrong() -> None:
         uplink_trouble="no connection",
     )
     session = Session("https://doorstep.example", "d", "t", "k", "Ana")
+    copy = Progress(Standing.fetching, 2_000_000, 8_000_000)
     device = Device("0.1.0", location_allowed=False, notices_allowed=True, battery_saved=True)
-    rows = diagnostics_view(status, Facts(1, 20, 3, 0), session, device, 1_000.0, tracked=True).rows
+    rows = diagnostics_view(status, Facts(1, 20, 3, 0), session, device, copy, 1_000.0, tracked=True).rows
     told = {row.label: (row.value, row.mood) for row in rows}
     assert told == {
         "Office": ("doorstep.example", Mood.calm),
@@ -228,12 +230,13 @@ def test_diagnostics_name_what_is_wrong() -> None:
         "Location permission": ("missing", Mood.bad),
         "GPS": ("on", Mood.good),
         "Position": ("10 min ago, accurate to 12 m", Mood.warn),
+        "Map on this phone": ("2.0 MB of 8.0 MB", Mood.calm),
         "This phone's clock": ("2 min fast", Mood.warn),
         "Notifications": ("allowed", Mood.good),
         "Battery saving": ("may stop this app: switch that off for Doorstep", Mood.warn),
         "Version": ("0.1.0", Mood.calm),
     }
-    off = diagnostics_view(status, Facts(0, 0, 0, 0), session, device, 1_000.0, tracked=False).rows
+    off = diagnostics_view(status, Facts(0, 0, 0, 0), session, device, copy, 1_000.0, tracked=False).rows
     assert ("GPS", "off: you are not on shift") in [(row.label, row.value) for row in off]
 
 

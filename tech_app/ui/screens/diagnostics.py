@@ -27,9 +27,10 @@ SIGNS = {Mood.good: "done", Mood.warn: "warning", Mood.bad: "error"}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is chosen, in words."""
+    """What is chosen, in words. `needs_settings`: something is to be allowed in the system's own."""
 
     who: str
+    needs_settings: bool
     language: str
     look: str
     navigator: str
@@ -47,14 +48,14 @@ class DiagnosticsScreen(Screen):
             return None
         desk, chosen = app.desk, app.preferences
         tracked = desk.shift.on and not desk.shift.on_break
-        facts = diagnostics_view(
-            desk.status(), desk.facts(), app.session, app.system.device(), app.clock.since_boot(), tracked=tracked
-        )
+        device, copy, now_s = app.system.device(), app.atlas.region.progress, app.clock.since_boot()
+        facts = diagnostics_view(desk.status(), desk.facts(), app.session, device, copy, now_s, tracked=tracked)
+        needs = device.location_allowed is False or device.notices_allowed is False or device.battery_saved is True
         who = ", ".join(part for part in (app.session.name, app.session.firm) if part)
         apps = dict(navigators(app.system.platform))
         language = words.OWN_NAMES[chosen.language] if chosen.language else _("As the phone")
         navigator = apps.get(chosen.navigator, "") if chosen.navigator else ""
-        return facts, Settings(who, language, looks()[chosen.look], navigator or _("Ask when needed"))
+        return facts, Settings(who, needs, language, looks()[chosen.look], navigator or _("Ask when needed"))
 
     def draw(self, view: tuple[DiagnosticsView, Settings] | None) -> None:
         self.bar(_("Diagnostics"))
@@ -64,6 +65,9 @@ class DiagnosticsScreen(Screen):
         facts, settings = view
         content: list[Widget] = [Text(settings.who, role="heading")] if settings.who else []
         content.append(Card(*(_fact(row) for row in facts.rows)))
+        if settings.needs_settings:
+            open_ = self.app.system.permissions.open_settings
+            content.append(PushButton(_("Open the phone's settings"), icon="settings", on_tap=open_))
         content += [
             Text(_("Settings"), role="heading"),
             self._setting(_("Language"), settings.language, self._choose_language),

@@ -22,7 +22,6 @@ class NotesScreen(Screen):
     def __init__(self, app: DoorstepApp, job_id: str) -> None:
         super().__init__(app)
         self.job_id = job_id
-        self.field: Field | None = None
 
     def view(self) -> tuple[NoteLine, ...]:
         job = self.app.job(self.job_id)
@@ -30,25 +29,24 @@ class NotesScreen(Screen):
 
     def draw(self, view: tuple[NoteLine, ...]) -> None:
         self.bar(_("Notes"))
-        typed = self.field.text if self.field is not None else ""
-        self.field = Field(_("For the office and the next visit"), text=typed, multiline=True)
         cards: list[Widget] = [note_card(note) for note in view]
         if not cards:
             cards = [Text(_("Nobody wrote anything yet."), tone="soft")]
-        self.show(
-            [*cards, self.field], [PushButton(_("Keep the note"), icon="check", kind="primary", on_tap=self._keep)]
-        )
+        button = PushButton(_("Keep the note"), icon="check", kind="primary", on_tap=self._keep)
+        self.show([*cards, self._field()], [button])
+
+    def _field(self) -> Field:
+        return self.field("note", _("For the office and the next visit"), multiline=True)
 
     def _keep(self) -> None:
-        if self.field is None:
-            return
-        text = self.field.text.strip()
+        field = self._field()
+        text = field.text.strip()
         if not text:
-            self.field.error = _("Write something first.")
+            field.error = _("Write something first.")
         elif len(text) > LONGEST_NOTE:
-            self.field.error = _("At most %(count)s characters.") % {"count": LONGEST_NOTE}
-        elif self.app.flow.tap(TapKind.note, self.job_id, text=text) and self.field is not None:
-            self.field.text = ""
+            field.error = _("At most %(count)s characters.") % {"count": LONGEST_NOTE}
+        elif self.app.flow.tap(TapKind.note, self.job_id, text=text):
+            field.text = ""
 
 
 def note_card(note: NoteLine) -> Widget:

@@ -34,9 +34,6 @@ class PairScreen(Screen):
 
     def __init__(self, app: DoorstepApp, link: str | None = None) -> None:
         super().__init__(app)
-        self.address: Field | None = None
-        self.code: Field | None = None
-        self._typed = ("", "")
         self._invitation: Invitation | None = None
         self._trouble = ""
         self._busy = False
@@ -54,11 +51,6 @@ class PairScreen(Screen):
 
     def _draw_code(self, view: PairView) -> None:
         self._title()
-        address, code = self._typed
-        self.address = Field(
-            _("Address of your office's Doorstep"), text=address, hint="doorstep.example.com", input_type="url"
-        )
-        self.code = Field(_("Code"), text=code, hint="ABCD EFGH", on_enter=self._go_on)
         content: list[Widget] = [
             Text(_("Connect this phone"), role="title"),
             Text(
@@ -67,7 +59,7 @@ class PairScreen(Screen):
         ]
         if view.trouble:
             content.append(Banner(view.trouble, kind="bad"))
-        content += [self.address, self.code]
+        content += self._entries()
         if self.app.system.camera is not None:
             content.append(
                 PushButton(_("Photograph the code instead"), icon="qr", disabled=view.busy, on_tap=self._scan)
@@ -101,17 +93,18 @@ class PairScreen(Screen):
         return button
 
     def _choose_language(self) -> None:
-        self._keep_typed()
         choices = [Choice(code, words.OWN_NAMES[code]) for code in words.LANGUAGES]
         self.app.ask(_("Language"), choices, lambda language: self.app.choose(language=language))
 
-    def _keep_typed(self) -> None:
-        if self.address is not None and self.code is not None:
-            self._typed = (self.address.text, self.code.text)
+    def _entries(self) -> list[Field]:
+        label = _("Address of your office's Doorstep")
+        return [
+            self.field("address", label, hint="doorstep.example.com", input_type="url"),
+            self.field("code", _("Code"), hint="ABCD EFGH", on_enter=self._go_on),
+        ]
 
     def _go_on(self) -> None:
-        self._keep_typed()
-        self._read(*self._typed)
+        self._read(*(field.text for field in self._entries()))
         self.refresh()
 
     def _begin_again(self) -> None:
@@ -125,7 +118,6 @@ class PairScreen(Screen):
             self._invitation, self._trouble = None, pairing.refusal(refused)
 
     def _scan(self) -> None:
-        self._keep_typed()
         self._busy = True
         self.refresh()
         self.app.soon(self._read_picture())

@@ -22,7 +22,6 @@ class ReasonScreen(Screen):
     def __init__(self, app: DoorstepApp, job_id: str, why: Reason) -> None:
         super().__init__(app)
         self.job_id, self.why = job_id, why
-        self.field: Field | None = None
 
     def view(self) -> str | None:
         """The waiting time, which goes along as evidence."""
@@ -31,21 +30,22 @@ class ReasonScreen(Screen):
 
     def draw(self, view: str | None) -> None:
         self.bar(_("Cannot be done"))
-        typed = self.field.text if self.field is not None else ""
-        self.field = Field(_("In your words (optional)"), text=typed, multiline=True)
         told = _("The office is told, and the customer sees it on their page. You can undo it.")
         self.show(
             [
                 Text(view or "", role="strong"),
                 Text(said.reason(self.why), role="title"),
                 Text(told, tone="soft"),
-                self.field,
+                self._field(),
             ],
             [PushButton(_("Cannot be done"), icon="warning", kind="danger", on_tap=self._keep)],
         )
 
+    def _field(self) -> Field:
+        return self.field("words", _("In your words (optional)"), multiline=True)
+
     def _keep(self) -> None:
-        text = self.field.text.strip()[:LONGEST_NOTE] if self.field is not None else ""
+        text = self._field().text.strip()[:LONGEST_NOTE]
         if self.app.screen is not self:
             return
         self.app.back()

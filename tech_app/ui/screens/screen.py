@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kivy.uix.widget import Widget
 
 from tech_app.core.jobs import State
-from tech_app.ui.widgets import Chip, Page, TopBar
+from tech_app.ui.widgets import Chip, Field, Page, TopBar
 from tech_app.ui.words import _
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class Screen(Page):
         self.app = app
         self._said: Any = None
         self._bar: TopBar | None = None
+        self._fields: dict[str, Field] = {}
+        self._typed: dict[str, str] = {}
 
     def view(self) -> Any:
         """What the screen says now."""
@@ -52,9 +54,17 @@ class Screen(Page):
         """Draw anew at the next look, in whatever language and colours there are then."""
         self._said = None
         self._bar = None
+        self._typed = {name: field.text for name, field in self._fields.items()}
+        self._fields = {}
 
     def close(self) -> None:
         """The screen is left for good."""
+
+    def field(self, name: str, label: str, **kwargs: Any) -> Field:
+        """Where one types: the same one, with the keyboard at it, when the screen is drawn anew meanwhile."""
+        if name not in self._fields:
+            self._fields[name] = Field(label, text=self._typed.get(name, ""), **kwargs)
+        return self._fields[name]
 
     def bar(self, title: str, *, back: bool = True, actions: Callable[[], Sequence[Widget]] = tuple) -> None:
         """Say where one is."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tech_app.core.outbox import Facts
+from tech_app.core.region import Progress, Standing
 from tech_app.core.sampling import Profile
 from tech_app.core.session import Session
 from tech_app.core.status import Connection, Status, age_s
 from tech_app.ui.views.link import Mood
-from tech_app.ui.words import _, ago, distance, duration
+from tech_app.ui.words import _, ago, distance, duration, size
 
 # A clock that is off by less shows the right minute.
 CLOCK_OFF_S = 30.0
@@ -44,9 +45,16 @@ class Device:
 
 
 def diagnostics_view(
-    status: Status, facts: Facts, session: Session, device: Device, since_boot_s: float, *, tracked: bool
+    status: Status,
+    facts: Facts,
+    session: Session,
+    device: Device,
+    copy: Progress,
+    since_boot_s: float,
+    *,
+    tracked: bool,
 ) -> DiagnosticsView:
-    """`since_boot_s` is now, on the clock that is never set."""
+    """`copy` is the map's, on this phone. `since_boot_s` is now, on the clock that is never set."""
     rows = [
         Row(_("Office"), _host(session)),
         _connection(status),
@@ -54,6 +62,7 @@ def diagnostics_view(
         Row(_("Visits fetched"), _ago(age_s(status.jobs_s, since_boot_s)), detail=status.jobs_trouble or ""),
         _waiting(facts, status),
         *_position(status, device, since_boot_s, tracked),
+        _map(copy),
         _clock(status),
         *_device(device),
     ]
@@ -116,6 +125,23 @@ def _pace(status: Status) -> str:
         Profile.driving: _("on, driving"),
         Profile.near: _("on, close to the visit"),
     }[status.profile]
+
+
+def _map(copy: Progress) -> Row:
+    label = _("Map on this phone")
+    match copy.standing:
+        case Standing.whole:
+            return Row(label, size(copy.size_bytes), Mood.good)
+        case Standing.fetching:
+            sizes = {"done": size(copy.done_bytes), "whole": size(copy.size_bytes)}
+            return Row(label, _("%(done)s of %(whole)s") % sizes)
+        case Standing.asks:
+            return Row(label, _("waits for you: open a map"), Mood.warn)
+        case Standing.no_map:
+            return Row(label, _("none"))
+        case Standing.trouble:
+            return Row(label, _("trouble"), Mood.warn, copy.trouble)
+    return Row(label, _("not yet"))
 
 
 def _clock(status: Status) -> Row:
