@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracking_server.app import HotPaths  # who only listens need not wait for it
 
 MOST_MESSAGE_BYTES = 4 * 1024 * 1024  # of a phone's stream; twice what is taken, so that it is told so
-PING_EVERY_S = 240.0  # networks forget a silent connection after five minutes; each ping wakes a radio
+PING_EVERY_S = 900.0  # each wakes a radio; a phone at work speaks every four minutes of its own accord
 PONG_WITHIN_S = 30.0
 GRACE_S = 3  # a phone's last batch is committed within it
 BACKLOG = 2_048

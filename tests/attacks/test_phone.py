@@ -85,6 +85,8 @@ async def test_a49_whatever_a_phone_sends_is_answered(server: Server, firm: Firm
 
     def talk() -> None:
         with stream(server, phone) as connection:
+            connection.send('{"sent_at": Infinity, "id": 8}')
+            assert answer(connection)["id"] == 8
 
             @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None)
             @given(MESSAGE.map(json.dumps) | JSON.map(json.dumps) | st.binary(max_size=200))

@@ -95,8 +95,9 @@ async def test_what_is_wrong_is_said_in_the_answer(server: Server, firm: Firm, n
     assert {row.reason for row in await rows(firm, "quarantine")} == {"unreadable"}
 
 
-async def test_only_a_paired_phone_gets_a_stream(server: Server, firm: Firm) -> None:
-    """No key, a wrong key, a customer's link in its place: 401. A page of whatever origin: 403."""
+async def test_only_a_paired_phone_gets_a_stream(server: Server, firm: Firm, capfd: pytest.CaptureFixture[str]) -> None:
+    """No key, a wrong key, a customer's link in its place: 401. A page of whatever origin: 403. None of it is a fault
+    of the service's own in its log."""
     phone = await firm.phone()
     link = await firm.link(await firm.job(phone.device.technician_id))
     for key in ("", "x" * 60, link):
@@ -107,6 +108,7 @@ async def test_only_a_paired_phone_gets_a_stream(server: Server, firm: Firm) -> 
         with pytest.raises(InvalidStatus) as refused:
             await stream(server, phone, origin=origin)
         assert refused.value.response.status_code == 403
+    assert "handshake" not in capfd.readouterr().err
 
 
 async def test_a_lost_phone_is_shut_out_within_five_seconds(server: Server, firm: Firm) -> None:

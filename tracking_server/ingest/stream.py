@@ -7,6 +7,8 @@ slowed down by its own connection. Whatever is wrong with a message is said in i
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import re
 import zlib
 from typing import Any
@@ -24,17 +26,9 @@ from tracking_server.store.devices import Device
 from tracking_server.store.engine import Unavailable
 
 HEAD_BYTES = 64
+GONE_WITHIN_S = 1.0
 ID_IN_FRONT = re.compile(rb'\s*\{\s*"id"\s*:\s*(\d{1,18})\s*[,}]')
 _encoder = msgspec.json.Encoder()
-
-
-class Numbered(msgspec.Struct):
-    """What every message has."""
-
-    id: int
-
-
-_numbered = msgspec.json.Decoder(Numbered)
 
 
 class Refused(Exception):
@@ -63,9 +57,9 @@ class PhoneStream:
                 await send({"type": "websocket.accept"})
                 await self._converse(connection, receive)
         except Refused as error:
-            await _refuse(scope, send, error)
+            await _refuse(scope, receive, send, error)
         except TwoPhones as error:
-            await _refuse(scope, send, Refused(409, str(error)))
+            await _refuse(scope, receive, send, Refused(409, str(error)))
         except OSError:
             return  # it hung up
 
@@ -119,12 +113,14 @@ def message_id(body: bytes, encoding: str) -> int | None:
     if found is not None:
         return int(found[1])
     try:
-        return _numbered.decode(wire.inflate(body, encoding)).id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, wire.TooLarge, wire.Unreadable):
+        said = json.loads(wire.inflate(body, encoding))
+    except (ValueError, RecursionError, wire.TooLarge, wire.Unreadable):
         return None
+    id_ = said.get("id") if isinstance(said, dict) else None
+    return id_ if type(id_) is int and 0 <= id_ <= wire.MOST_NUMBER else None
 
 
-async def _refuse(scope: Scope, send: Send, why: Refused) -> None:
+async def _refuse(scope: Scope, receive: Receive, send: Send, why: Refused) -> None:
     """As an answer of HTTP where the server can give one, so that a phone sees what is wrong."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008, "reason": str(why)})
@@ -135,3 +131,7 @@ async def _refuse(scope: Scope, send: Send, why: Refused) -> None:
         headers.append((b"retry-after", b"%d" % why.retry_after_s))
     await send({"type": "websocket.http.response.start", "status": why.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": data})
+    with contextlib.suppress(TimeoutError):  # uvicorn takes who leaves before the connection does for unfinished
+        async with asyncio.timeout(GONE_WITHIN_S):
+            for _ in ("refused", "gone"):
+                await receive()
