@@ -56,6 +56,13 @@ class Devices:
         self._known[key_hash] = (time.monotonic() + REMEMBER_S, device)
         return device
 
+    def forget(self, device_id: UUID) -> None:
+        """This phone was shut out: it is looked up anew."""
+        for key_hash in [
+            key for key, (_, device) in self._known.items() if device is not None and device.id == device_id
+        ]:
+            del self._known[key_hash]
+
     async def pair(self, typed_code: str, name: str, earlier_keys: Sequence[str] = ()) -> Pairing | None:
         """Pair a phone by its one-time code; None when the code is unknown, used or too old.
 

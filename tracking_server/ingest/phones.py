@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,9 +83,10 @@ class Connection:
 
 @dataclass(slots=True)
 class Phones:
-    """All streams of this process, one for each phone."""
+    """All streams of this process, one for each phone. Who else remembers phones is told whom to `forget`."""
 
     engine: AsyncEngine
+    forget: Callable[[UUID], None] = lambda _: None
     _open: dict[UUID, Connection] = field(default_factory=dict)
     _replaced: dict[UUID, deque[float]] = field(default_factory=dict)
     _changed: set[UUID] = field(default_factory=set)
@@ -151,6 +152,7 @@ class Phones:
             marks = await open_jobs_marks(store, {one.device.technician_id for one in connections})
         for connection in connections:
             if connection.device.id in revoked:
+                self.forget(connection.device.id)  # what it asks next is refused too
                 self._close(connection, REVOKED, "this phone was shut out: pair it again")
             mark = marks.get(connection.device.technician_id, (0, 0))
             if mark != connection.told:
