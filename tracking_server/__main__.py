@@ -34,6 +34,7 @@ from tracking_server.logs import configure_logs
 from tracking_server.message_commands import messages_app, webhooks_app
 from tracking_server.outcome import Outdated
 from tracking_server.settings import Settings
+from tracking_server.store.attachments import Attachments
 from tracking_server.store.checks import faults
 from tracking_server.store.engine import Contended, Unavailable, create_engine
 from tracking_server.store.migrate import migrate as migrate_store
@@ -92,7 +93,6 @@ def work() -> None:
 @app.command()
 def maintain() -> None:
     """Daily, as the owner: attach the coming days' partitions, drop what is past its retention."""
-    from tracking_server.store.attachments import Attachments
     from tracking_server.store.maintain import maintain as maintain_store
 
     with installation() as settings:
@@ -132,6 +132,8 @@ def find_problems(settings: Settings) -> list[str]:
     problems = asyncio.run(found())
     if not settings.embedded and not settings.public_url.startswith("https://"):
         problems.append("DOORSTEP_PUBLIC_URL is not https: tokens and positions would travel in the open.")
+    if settings.attachments and (fault := Attachments(Path(settings.attachments)).fault()):
+        problems.append(fault)
     return problems
 
 

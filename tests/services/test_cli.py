@@ -252,3 +252,11 @@ def test_what_a_visit_asks_for_as_proof(run: Run) -> None:
     assert json.loads(again.stdout)[0]["photo"] == "required"
     assert run("jobs", "proof", str(uuid4()), "--photo", "off").returncode == 1
     assert run("jobs", "proof", job, "--photo", "maybe").returncode == 2
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_before_a_photo_comes(run: Run) -> None:
+    """By `doctor`, and `serve` does not begin."""
+    for command in ("doctor", "serve"):
+        done = run(command, attachments="/proc/photos")
+        assert done.returncode == 1
+        assert "/proc/photos cannot be written to" in "".join(" ".join((done.stdout + done.stderr).split()))

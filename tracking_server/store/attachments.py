@@ -44,6 +44,15 @@ class Attachments:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def fault(self) -> str | None:
+        """Why nothing can be kept here, and what to do; None when all is well."""
+        try:
+            _make_folder(self._folder)
+            writable = os.access(self._folder, os.R_OK | os.W_OK | os.X_OK)
+        except OSError:
+            writable = False
+        return None if writable else f"DOORSTEP_ATTACHMENTS: {self._folder} cannot be written to. Name another folder."
+
     def put_piece(self, file: FileOf, offset: int, piece: bytes) -> int:
         """Take what continues the file, and nothing else; returns how many bytes of it are here."""
         with self._incoming(file, create=offset == 0 and bool(piece)) as opened:
