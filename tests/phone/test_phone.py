@@ -201,6 +201,23 @@ async def test_the_tracker_runs_the_shift(desk: Desk, stub: StreamStub, tmp_path
     assert len(trackers) == 1
 
 
+async def test_a_tracker_has_done_when_nothing_can_be_done(home: Home, desk: Desk) -> None:
+    """Not during a shift, even when all is sent; after it, when nothing waits, or the service takes nothing."""
+    phone = home.phone()
+    done = [phone.is_done]
+    for kind, sent in ((TapKind.shift_start, True), (TapKind.shift_end, False)):
+        desk.tap(kind)
+        phone.day.reload()
+        batch = phone.outbox.next_batch(10)
+        assert batch is not None
+        if sent:
+            phone.outbox.forget(batch, [(1, 10)], {})
+        done.append(phone.is_done)
+    phone.uplink.state = replace(phone.uplink.state, paired=False)
+    assert [*done, phone.is_done] == [True, False, False, True]
+    phone.outbox.close()
+
+
 async def test_without_gps_the_day_goes_on(stub: StreamStub, tmp_path: Path) -> None:
     """A source that does not work here says what to do."""
 
