@@ -1,7 +1,7 @@
 """A phone of the app's own core, without a screen and without a GPS: its queue in a file, its uplink, its ways.
 
-It costs about 0.6 ms a fix when each is sent alone: two hundred phones that keep a fix a second take an eighth of a core,
-and one core plays some 1,500.
+It costs about 0.6 ms a fix when each is sent alone: two hundred phones that keep a fix a second take an eighth of a
+core, and one core plays some 1,500.
 """
 
 from __future__ import annotations
