@@ -87,15 +87,17 @@ async def run_on_android() -> None:
     """Until the system ends it; a shift goes on in the tracker's process."""
     from tech_app.ui.words import _
 
-    notice = android.Notice(
-        _("Shift"), _("On shift"), _("Your firm and the customer you drive to can see where you are.")
-    )
+    def start_tracker() -> None:
+        """With a notice in the language that the app speaks by then."""
+        text = _("Your firm and the customer you drive to can see where you are.")
+        android.start_tracker(android.Notice(_("Shift"), _("On shift"), text))
+
     home = Home(
         android.data_folder(),
         PhoneClock(),
         AndroidSource,
         battery_pct=android.battery_pct,
-        start_tracker=lambda: android.start_tracker(notice),
+        start_tracker=start_tracker,
     )
     try:
         await show(home)
