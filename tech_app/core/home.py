@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from tech_app.core.clock import Clock
@@ -91,6 +91,10 @@ class Home:
             source = NoSource(str(error))
         return Phone(folder_of(self.data, session), session, source, self.clock, self._battery_pct)
 
+    def is_run(self) -> bool:
+        """Whether some process runs this phone. Raises LookupError when it is not paired."""
+        return is_run(folder_of(self.data, self._paired()))
+
     def start(self) -> None:
         """Have the phone run for as long as the screen's loop does: here, or by the tracker."""
         if self._task is None and self.session() is not None:
@@ -107,17 +111,14 @@ class Home:
 
     async def _see_to_it(self) -> None:
         while True:
-            if self._start_tracker is not None and self._on_shift():
-                if is_run(folder_of(self.data, self._paired())):
-                    await self.clock.sleep(LOOK_AGAIN_S)
-                else:
-                    self._start_tracker()
-                    await self.clock.sleep(STARTS_WITHIN_S)
-                continue
-            try:
-                await self.phone().run(lambda phone: self._start_tracker is not None and phone.on_shift)
-            except RunsElsewhere:
+            if self.is_run():
                 await self.clock.sleep(LOOK_AGAIN_S)
+            elif self._start_tracker is not None and self._on_shift():
+                self._start_tracker()
+                await self.clock.sleep(STARTS_WITHIN_S)
+            else:
+                with suppress(RunsElsewhere):
+                    await self.phone().run(lambda phone: self._start_tracker is not None and phone.on_shift)
 
     def _on_shift(self) -> bool:
         path = folder_of(self.data, self._paired()) / "outbox.db"

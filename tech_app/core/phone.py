@@ -10,7 +10,7 @@ import asyncio
 import fcntl
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tech_app.core import doorbell
@@ -75,7 +75,7 @@ class Phone:
 
     async def run(self, until: Callable[[Phone], bool] = lambda _: False) -> None:
         """Until cancelled, or until `until` holds after something changed; once. Raises `RunsElsewhere`."""
-        with _only_one(self._folder):
+        with closing(self.outbox), _only_one(self._folder):
             bell = await doorbell.hang(self.outbox, self._on_ring)
             loops = [
                 lambda: self.uplink.run(self._changed.set),
@@ -92,7 +92,6 @@ class Phone:
                 await _end([*running, telling])
                 bell.close()
                 self._source.ask(None)
-                self.outbox.close()
 
     @property
     def on_shift(self) -> bool:

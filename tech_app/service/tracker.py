@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 import types
+from contextlib import suppress
 from pathlib import Path
 
 # On the phone the root of the app is this folder's parent, which then has no name of its own.
@@ -25,6 +26,7 @@ from tech_app.service import android
 
 # The screen's process lets go within a second of the tap that starts the shift.
 HANDED_OVER_WITHIN_S = 10.0
+LOOK_EVERY_S = 0.2
 
 
 async def track(home: Home) -> None:
@@ -32,13 +34,13 @@ async def track(home: Home) -> None:
     does not let go of it."""
     until_s = home.clock.since_boot() + HANDED_OVER_WITHIN_S
     while home.session() is not None:
-        try:
-            await home.phone().run(lambda phone: phone.is_done)
-            return
-        except RunsElsewhere:
-            if home.clock.since_boot() > until_s:
+        if not home.is_run():
+            with suppress(RunsElsewhere):
+                await home.phone().run(lambda phone: phone.is_done)
                 return
-            await home.clock.sleep(0.2)
+        if home.clock.since_boot() > until_s:
+            return
+        await home.clock.sleep(LOOK_EVERY_S)
 
 
 def main() -> None:
