@@ -12,6 +12,8 @@ from tests.support.app_tour import a_phone, news  # before any Kivy
 from tests.support.window import PHONE, Driver, Touch, box, middle
 
 # isort: split
+from kivy.uix.textinput import TextInput
+
 from tech_app.core.drafts import Drafts
 from tech_app.core.jobs import Job, State
 from tech_app.core.navigation import Navigator
@@ -156,7 +158,7 @@ async def test_a_note_is_written(tmp_path: Path) -> None:
         await step(app, driver, "Keep the note")
         assert first(app).notes[-1].text == "valve behind the fridge"
         assert driver.sees("valve behind the fridge")
-        (entry,) = driver.of("TextInput")
+        (entry,) = driver.of(TextInput)
         assert entry.text == ""
 
 
@@ -329,11 +331,11 @@ async def test_what_is_being_typed_stays_when_news_come(tmp_path: Path) -> None:
     async with a_phone(tmp_path, PHONE) as (app, driver):
         await step(app, driver, "The Old Mill", "Write a note")
         await driver.type("For the office and the next visit", "half a sen")
-        (entry,) = driver.of("TextInput")
+        (entry,) = driver.of(TextInput)
         app.desk.tap(TapKind.note, "job-1", text="from the other process")
         app.refresh()
         await driver.until(lambda: driver.sees("from the other process"))
-        assert driver.of("TextInput") == [entry]
+        assert driver.of(TextInput) == [entry]
         assert (entry.text, entry.focus) == ("half a sen", True)
 
 
