@@ -139,6 +139,12 @@ class DoorstepApp(App):
         """A job as it is now; None when it is not this technician's any more."""
         return next((job for job in self.desk.jobs if job.id == job_id), None)
 
+    def pending(self) -> set[str]:
+        """The jobs of which the service has yet to hear something."""
+        outbox = self.desk.outbox
+        waiting = {tap.job for tap in outbox.pending_taps()} | {file.job for file in outbox.pending_files()}
+        return {job_id for job_id in waiting if job_id is not None}
+
     def now(self) -> float:
         return self.clock.now()
 

@@ -99,8 +99,8 @@ class PairScreen(Screen):
     def _entries(self) -> list[Field]:
         label = _("Address of your office's Doorstep")
         return [
-            self.field("address", label, hint="doorstep.example.com", input_type="url"),
-            self.field("code", _("Code"), hint="ABCD EFGH", on_enter=self._go_on),
+            self.field("address", label, input_type="url"),
+            self.field("code", _("Code"), on_enter=self._go_on),
         ]
 
     def _go_on(self) -> None:

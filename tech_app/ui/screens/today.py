@@ -47,10 +47,11 @@ class TodayScreen(Screen):
             *(said.dead(dead, desk.jobs) for dead in self._dead),
             *(said.tiding(untold.tiding) for untold in self._untold),
         ]
-        pending = {job.id for job in desk.jobs if desk.waits_to_be_told(job.id)}
         changed = {untold.tiding.job.id for untold in self._untold}
         return HomeView(
-            today_view(desk.jobs, desk.shift, app.today(), pending=pending, changed=changed, paired=status.paired),
+            today_view(
+                desk.jobs, desk.shift, app.today(), pending=app.pending(), changed=changed, paired=status.paired
+            ),
             link_line(status, desk.facts()),
             gps_line(status, tracked=desk.shift.on and not desk.shift.on_break),
             tuple(notices[:MOST_NOTICES]),
