@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Stage, aside
@@ -17,7 +18,7 @@ from tests.support.browser import phone
 from tests.support.proxy import Mode, Proxy, proxied
 from tracking_server import links
 from tracking_server.store.engine import to_time, transaction
-from tracking_server.store.schema import job, link
+from tracking_server.store.schema import job, link, note
 
 
 @pytest.fixture
@@ -229,3 +230,36 @@ def test_the_map_is_followed_until_it_is_moved(page: Page, staged: Stage) -> Non
     expect(page.locator("#follow")).to_be_visible()
     page.locator("#follow").click()
     expect(page.locator("#follow")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "has it on their phone"), ("ar", "وصلت ملاحظتك إلى هاتف")])
+def test_a_note_says_when_it_is_on_the_technicians_phone(page: Page, staged: Stage, language: str, said: str) -> None:
+    """On the open page, beside the note; and no longer when somebody else is to come."""
+    page.goto(staged.link("today", language))
+    page.locator('[data-opens="note"]').click()
+    page.locator("#note-text").type("The bell is broken")
+    page.locator("#form-note .button").first.click()
+    line = page.locator("[data-note] .reached").last
+    expect(page.locator("[data-note]").last).to_contain_text("The bell is broken")
+    expect(line).to_be_hidden()
+    job_id = staged.firms[language].jobs["today"]
+    technician = sa.select(job.c.technician_id).where(job.c.id == job_id).scalar_subquery()
+    write(staged, language, note.update().where(note.c.job_id == job_id).values(reached_by=technician))
+    change(staged, "today", language)
+    expect(line).to_be_visible()
+    expect(line).to_contain_text(said)
+    write(staged, language, note.update().where(note.c.job_id == job_id).values(reached_by=None))
+    change(staged, "today", language)
+    expect(line).to_be_hidden()
+
+
+def write(staged: Stage, language: str, statement: sa.Executable) -> None:
+    """Behind everybody's back."""
+
+    async def write() -> None:
+        firm = staged.firm(language)
+        async with transaction(firm.engine, firm.organisation_id) as connection:
+            await connection.execute(statement)
+        await firm.engine.dispose()
+
+    aside(write())
