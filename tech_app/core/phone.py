@@ -124,9 +124,11 @@ class Phone:
         )
 
     def _on_news(self, what: str) -> None:
-        """Also when the key was revoked: whoever asks then is told so."""
-        if what in ("jobs", KEY_REVOKED):
+        if what == "jobs":
             self.fetch.poke()
+        elif what == KEY_REVOKED:
+            self.uplink.shut_out(what)
+            self._changed.set()
 
     def _on_ring(self, wanted: str) -> None:
         """The screen wrote something, or wants to see the newest jobs."""

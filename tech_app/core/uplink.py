@@ -175,6 +175,11 @@ class Uplink:
             self.state = nudged(self.state)
         self._poked.set()
 
+    def shut_out(self, why: str) -> None:
+        """The service took the phone's key back while nothing was under way."""
+        self.state = failed(self.state, Way.websocket, Unpaired(why), self._clock.since_boot(), self._luck())
+        self.trouble = why
+
     async def run(self, changed: Callable[[], None] = lambda: None) -> None:
         """Until cancelled; calls `changed` after each step."""
         try:

@@ -29,6 +29,7 @@ from tech_app.core.phone import RunsElsewhere, is_run
 from tech_app.core.session import Session
 from tech_app.core.status import Connection, Status, age_s, read_status
 from tech_app.core.tap import TapKind
+from tech_app.core.websocket_line import REVOKED
 from tests.support.stream_stub import KEY, StreamStub, streaming
 
 JOBS = (Path(__file__).parents[1] / "contract" / "examples" / "jobs_answer.json").read_text()
@@ -154,6 +155,17 @@ async def test_a_revoked_phone_says_so_and_keeps_everything(
     other.pair(a_session(stub))
     async with running(other):
         await until(lambda: desk.facts().taps == 0)
+
+
+async def test_a_revoked_phone_hears_it_by_the_end_of_its_stream(home: Home, desk: Desk, stub: StreamStub) -> None:
+    """At once, and by nothing else: whom it asks then may remember the key for some seconds."""
+    async with running(home):
+        desk.tap(TapKind.shift_start)
+        await until(lambda: desk.facts().taps == 0 and desk.changed() and desk.status().paired)
+        await stub.connections[-1].close(REVOKED, "revoked")
+        await until(lambda: desk.changed() and not desk.status().paired)
+        desk.tap(TapKind.break_start)
+    assert desk.facts().taps == 1
 
 
 async def test_one_process_runs_a_phone(home: Home, desk: Desk, stub: StreamStub, tmp_path: Path) -> None:
