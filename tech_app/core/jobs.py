@@ -7,9 +7,10 @@ the taps on top that the service had not answered when the fetch began.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import reduce
 from typing import Any
 
 from tech_app.core.tap import Tap, TapKind, read_tap
@@ -198,9 +199,7 @@ def merge(
     and either way the result is the same.
     """
     known = {job.id: job for job in cached}
-    jobs = tuple(_with_local(job, known.get(job.id)) for job in fetched)
-    for tap in pending:
-        jobs = after_tap(jobs, tap)
+    jobs = _with_taps(tuple(_with_local(job, known.get(job.id)) for job in fetched), pending, known)
     here = {job.id for job in jobs}
     tidings = []
     for job in cached:
@@ -211,6 +210,19 @@ def merge(
         before = known.get(job.id)
         tidings += [Tiding(news, job, before) for news in _changes(before, job)]
     return tuple(sorted(jobs, key=lambda job: (job.day, job.stop_number or 0, job.id))), tidings
+
+
+def _with_taps(jobs: tuple[Job, ...], pending: Sequence[Tap], known: Mapping[str, Job]) -> tuple[Job, ...]:
+    """The jobs with the taps that the service had not seen: as many of the last ones as lead nearest to what the phone
+    shows. A tap made twice is not always the same as once: a drive that was taken back would begin again."""
+    tapped = {tap.job for tap in pending}
+
+    def unlike_shown(jobs: tuple[Job, ...]) -> int:
+        mine = [(job, known[job.id]) for job in jobs if job.id in tapped and job.id in known]
+        return sum(2 * (a.state is not b.state) + (a.previous_state is not b.previous_state) for a, b in mine)
+
+    readings = [reduce(after_tap, pending[seen:], jobs) for seen in range(len(pending) + 1)]
+    return min(readings, key=unlike_shown)
 
 
 def _with_local(fetched: Job, cached: Job | None) -> Job:
