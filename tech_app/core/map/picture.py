@@ -171,7 +171,7 @@ def _texts(properties: Mapping[str, Value]) -> dict[str, str]:
     name = properties.get("name")
     if not isinstance(name, str) or not name.strip():
         return {}
-    more = {key[5:]: str(value) for key, value in properties.items() if key.startswith("name:") and value}
+    more = {key[5:]: str(value) for key, value in properties.items() if key.startswith("name:") and str(value).strip()}
     return {"": name, **more}
 
 
