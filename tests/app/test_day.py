@@ -13,8 +13,6 @@ import pytest
 from tests.support.window import Driver, middle, opened  # before any Kivy
 
 # isort: split
-from kivy.uix.widget import Widget
-
 from tech_app.core.gps.simulator import SimulatorSource
 from tech_app.core.home import Home
 from tech_app.ui.app import DoorstepApp
@@ -82,17 +80,25 @@ class Hand:
     def __init__(self, app: DoorstepApp, driver: Driver, clock: AheadClock) -> None:
         self.app, self.driver, self._clock = app, driver, clock
 
-    async def tap(self, text: str) -> None:
-        await self.sees(text)
-        await self.touch(self.driver.find(text))
-
-    async def touch(self, widget: Widget) -> None:
-        await self.driver.scroll_to(widget)
-        for bar in self.driver.of("Snackbar"):
-            if bar.y <= middle(widget)[1] <= bar.top and widget.parent is not bar.button:
-                await self.driver.tap(bar.words)
-        await self.driver.tap(widget)
+    async def tap(self, text: str, nth: int = 0) -> None:
+        """By its words or its name; it may be drawn anew while the hand is on its way."""
+        await self.driver.until(lambda: self._is_there(text), text)
+        place = None
+        while True:
+            widget = self.driver.find(text, nth)
+            await self.driver.scroll_to(widget)
+            for bar in self.driver.of("Snackbar"):
+                if bar.y <= middle(widget)[1] <= bar.top and widget.parent is not bar.button:
+                    await self.driver.tap(bar.words)
+            if place == (place := middle(widget)) and widget.get_root_window() is not None:
+                break
+            await self.driver.frames(2)
+        await self.driver.tap_at(*middle(widget))
         self._clock.pass_time(1.0)
+
+    def _is_there(self, text: str) -> bool:
+        named = any(getattr(widget, "name", None) == text for widget in self.driver.widgets())
+        return named or self.driver.sees(text)
 
     async def sees(self, text: str, within_s: float = 10) -> None:
         await self.driver.until(lambda: self.driver.sees(text), text, within_s)
@@ -155,7 +161,7 @@ async def nobody_at_the_second(hand: Hand, clock: AheadClock) -> None:
     await hand.tap("Cannot be done")
     await hand.tap("Nobody at home")
     await hand.driver.type("In your words (optional)", "rang three times")
-    await hand.touch(hand.driver.find("Cannot be done", 1))
+    await hand.tap("Cannot be done", 1)
     await hand.sees("could not be done.")
     await hand.driver.back()
 
@@ -285,7 +291,7 @@ async def test_a_visit_given_to_somebody_else_is_told(
         await driver.until(lambda: app.desk.dead_taps(), "the verdict")
         await hand.sees("the visit is somebody else's now")
         for _ in range(2):
-            await hand.touch(driver.find("Close"))
+            await hand.tap("Close")
         await driver.until(lambda: not driver.sees("Maria Lopes"), "the news to go")
 
 
