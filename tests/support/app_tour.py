@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -40,10 +41,12 @@ from tech_app.ui.screens.today import TodayScreen
 from tech_app.ui.system import System
 from tech_app.ui.views.diagnostics import Device
 from tests.support.phone_clock import SetPhoneClock
+from tests.support.server import CLONE
 
 TEN_S = 20_480 * 86_400.0 + 10 * 3600  # a Tuesday in January, UTC
 TODAY, TOMORROW = "2026-01-27", "2026-01-28"
 HOUR_S = 3600.0
+REGION = CLONE / ".venv" / "region" / "region.pmtiles"
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,8 @@ def visits(town: Town) -> tuple[Job, ...]:
             f"job-{n}",
             state,
             1,
-            60.1699 + n * 0.004,
-            24.9384 - n * 0.003,
+            60.1687 + n * 0.002,
+            24.9462 + n * 0.001,
             TODAY if n < 4 else TOMORROW,
             summary,
             address,
@@ -162,10 +165,20 @@ async def a_phone(folder: Path, look: Look, *, paired: bool = True) -> AsyncIter
         desk.remember(ACCEPTED, "1")
         desk.outbox.remember({"status": good_status().to_json()})
         desk.close()
+        _lay_out_the_map(folder / "device" / "map")
     device = Device("0.1.0", location_allowed=True, notices_allowed=False, battery_saved=True)
     app = StillApp(home, system=System(camera=WallCamera(), device=lambda: device))
     async with opened(app, look) as driver:
         yield app, driver
+
+
+def _lay_out_the_map(folder: Path) -> None:
+    """The demo's region, where the set-up made it; else the app says that there is no map yet."""
+    if REGION.exists():
+        folder.mkdir(parents=True)
+        (folder / "region.pmtiles").symlink_to(REGION)
+        thanks = "© OpenStreetMap contributors"
+        (folder / "region.json").write_text(json.dumps({"kind": "vector", "version": "1", "attribution": thanks}))
 
 
 def good_status() -> Status:
@@ -174,7 +187,7 @@ def good_status() -> Status:
         acknowledged_s=4_990.0,
         jobs_s=4_930.0,
         skew=Skew(0.4, 0.1),
-        seen=Seen(4_996.0, 60.17, 24.94, 8.0),
+        seen=Seen(4_996.0, 60.1682, 24.9425, 8.0),
     )
 
 

@@ -6,8 +6,10 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
@@ -21,10 +23,12 @@ WIDE = {"width": 1280, "height": 800}
 QUALITY = 82
 SETTLED_MS = 4_000  # the map is drawn, a rider has moved
 GAP = 24
+APP = ("en-light/today", "en-light/map", "th-light/job-en-route", "ar-dark/proof")
 
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
+    _app()
     command = [sys.executable, "-m", "tracking_server", "demo", "--json", "--port", str(free_port())]
     with subprocess.Popen(command, cwd=CLONE, stdout=subprocess.PIPE, text=True) as demo, browser() as chromium:
         try:
@@ -55,11 +59,7 @@ def _customers(chromium: Browser, urls: dict[str, str]) -> None:
         page.wait_for_timeout(SETTLED_MS)
         shots.append(Image.open(BytesIO(page.screenshot())).convert("RGB"))
         context.close()
-    width, height = shots[0].size
-    sheet = Image.new("RGB", (len(shots) * (width + GAP) - GAP, height), "white")
-    for number, shot in enumerate(shots):
-        sheet.paste(shot, (number * (width + GAP), 0))
-    _save(sheet, "customers.webp")
+    _save(_side_by_side(shots), "customers.webp")
 
 
 def _board(chromium: Browser, account: dict[str, str]) -> None:
@@ -72,6 +72,22 @@ def _board(chromium: Browser, account: dict[str, str]) -> None:
     page.wait_for_timeout(SETTLED_MS)
     _save(Image.open(BytesIO(page.screenshot())).convert("RGB"), "board.webp")
     context.close()
+
+
+def _app() -> None:
+    """Four screens of the technicians' app, in its languages."""
+    with TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-m", "tests.support.app_screenshots", folder], cwd=CLONE, check=True)
+        files = [next(Path(folder).glob(f"{name.replace('/', '-412x*-x1/')}.png")) for name in APP]
+        _save(_side_by_side([Image.open(file).convert("RGB") for file in files]), "technician.webp")
+
+
+def _side_by_side(shots: Sequence[Image.Image]) -> Image.Image:
+    width, height = shots[0].size
+    sheet = Image.new("RGB", (len(shots) * (width + GAP) - GAP, height), "white")
+    for number, shot in enumerate(shots):
+        sheet.paste(shot, (number * (width + GAP), 0))
+    return sheet
 
 
 def _save(image: Image.Image, name: str) -> Path:
