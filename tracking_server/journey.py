@@ -27,8 +27,8 @@ from tracking_server.store import fixes as fix_store
 from tracking_server.store import people
 from tracking_server.store.corrections import Corrections
 from tracking_server.store.engine import begin, set_organisation
-from tracking_server.store.memory import Memory, Technician
-from tracking_server.turn import Delivery, Turn
+from tracking_server.store.memory import Memory, Technician, recall_jobs
+from tracking_server.turn import OLDEST_TAP_S, Delivery, Turn
 
 log = structlog.get_logger()
 
@@ -89,6 +89,8 @@ class Journey:
     ) -> dict[UUID, Turn]:
         ids = {delivery.device.technician_id for delivery in deliveries}
         technicians = await self._memory.lock(connection, organisation_id, ids, now_s)
+        named = {tap.job_id for delivery in deliveries for tap in delivery.taps if tap.job_id is not None}
+        technicians = await recall_jobs(connection, organisation_id, technicians, named, now_s - OLDEST_TAP_S)
         turns = {id_: Turn.of(technician, now_s) for id_, technician in technicians.items()}
         for delivery in deliveries:
             turn = turns[delivery.device.technician_id]

@@ -96,6 +96,29 @@ async def test_a_backlog_after_a_reassignment_moves_only_the_new_technicians_job
     assert kinds == ["scheduled", "assigned", "en_route", "reassigned", "arrived"]
 
 
+async def test_what_is_said_of_a_visit_hours_after_its_end_is_heard(
+    journey: Journey, firm: Firm, clock: SetClock
+) -> None:
+    """A note in the evening on the morning's job is kept, and a step that was tapped by mistake can be taken back; what
+    a colleague says of it still counts for nothing."""
+    ana, luis = await firm.phone("Ana"), await firm.phone("Luis")
+    job_id = await firm.job(ana.device.technician_id)
+    clock.now_s = firm.now_s + 2
+    await journey.accept(ana.delivery(clock.now_s, taps=[ana.tap(firm.now_s + 1, TapKind.done, job_id)]))
+    clock.now_s += 5 * 3600
+    await journey.accept(ana.delivery(clock.now_s, taps=[ana.tap(clock.now_s - 9, TapKind.shift_start)]))
+    foreign = luis.tap(clock.now_s - 3, TapKind.note, job_id, text="not mine")
+    answer = await journey.accept(luis.delivery(clock.now_s, taps=[foreign]))
+    assert answer.verdicts == {foreign.seq: "not_yours"}
+    said = ana.tap(clock.now_s - 2, TapKind.note, job_id, text="the valve needs a new seal")
+    answer = await journey.accept(ana.delivery(clock.now_s, taps=[said]))
+    assert answer.verdicts == {}
+    assert [note.text for note in await rows(firm, "note")] == ["the valve needs a new seal"]
+    undo = ana.tap(clock.now_s - 1, TapKind.undo, job_id)
+    assert (await journey.accept(ana.delivery(clock.now_s, taps=[undo]))).verdicts == {}
+    assert (await job_row(firm, job_id)).state == "assigned"
+
+
 @pytest.mark.parametrize("wrong_by_s", [TWO_YEARS_S, -TWO_YEARS_S])
 async def test_a_clock_two_years_wrong_costs_nothing(
     journey: Journey, firm: Firm, clock: SetClock, wrong_by_s: float

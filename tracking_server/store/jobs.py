@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -53,6 +53,29 @@ async def read_stops(
     for row in rows:
         stops[row.technician_id].append(job_of(row))
     return stops
+
+
+async def read_jobs_of(
+    connection: AsyncConnection,
+    organisation_id: UUID,
+    technician_ids: Iterable[UUID],
+    job_ids: Collection[UUID],
+    since_s: float,
+) -> dict[UUID, list[Job]]:
+    """Those of these jobs that ended since then and are one of these technicians', by technician."""
+    if not job_ids:
+        return {}
+    found: dict[UUID, list[Job]] = {}
+    for row in await connection.execute(
+        select_jobs().where(
+            job.c.organisation_id == organisation_id,
+            job.c.technician_id.in_(list(technician_ids)),
+            job.c.id.in_(list(job_ids)),
+            job.c.ended_at > to_time(since_s),
+        )
+    ):
+        found.setdefault(row.technician_id, []).append(job_of(row))
+    return found
 
 
 async def read_job(connection: AsyncConnection, organisation_id: UUID, job_id: UUID) -> Job | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tracking_server.domain.checkpoint import Checkpoint
 from tracking_server.domain.job import Job
 from tracking_server.domain.shift import Shift
-from tracking_server.store.jobs import read_stops
+from tracking_server.store.jobs import read_jobs_of, read_stops
 from tracking_server.store.people import lock_technicians, read_checkpoints, read_shifts
 
 MOST_TECHNICIANS = 20_000
@@ -77,3 +77,19 @@ async def read_technicians(
         Technician(id_, organisation_id, versions[id_], checkpoints[id_], tuple(shifts[id_]), tuple(stops[id_]))
         for id_ in ids
     ]
+
+
+async def recall_jobs(
+    connection: AsyncConnection,
+    organisation_id: UUID,
+    technicians: Mapping[UUID, Technician],
+    job_ids: Iterable[UUID],
+    since_s: float,
+) -> dict[UUID, Technician]:
+    """The technicians, with those of these jobs that are theirs and ended since then, but are not remembered."""
+    remembered = {job.id for technician in technicians.values() for job in technician.jobs}
+    recalled = await read_jobs_of(connection, organisation_id, technicians, set(job_ids) - remembered, since_s)
+    return {
+        id_: replace(technician, jobs=(*technician.jobs, *recalled[id_])) if id_ in recalled else technician
+        for id_, technician in technicians.items()
+    }
