@@ -177,6 +177,18 @@ async def test_a_note_has_reached_the_phone_that_says_so(client: httpx.AsyncClie
     assert await reached(firm) == dict.fromkeys((first, second), other.device.technician_id)
 
 
+async def test_what_was_not_sent_has_not_reached_a_phone(client: httpx.AsyncClient, firm: Firm) -> None:
+    """The gate code of a visit that is over is in no answer: fetching the list says nothing of it, the customer's page
+    neither. What is sent beside it has reached the phone."""
+    phone = await firm.phone()
+    job_id = await firm.job(phone.device.technician_id, time_zone=noon_zone(firm.now_s))
+    await write_note(firm, job_id, "gate code 12", "access")
+    sent = await write_note(firm, job_id, "the bell is broken")
+    await change(firm, set_job(job_id, state="completed", ended_at=to_time(firm.now_s)))
+    await fetch(client, phone, (await fetch(client, phone)).headers["etag"])
+    assert await reached(firm) == {sent: phone.device.technician_id}
+
+
 async def reached(firm: Firm) -> dict[UUID, UUID]:
     return {row.id: row.reached_by for row in await rows(firm, "note") if row.reached_by is not None}
 

@@ -56,7 +56,9 @@ class JobsEndpoint:
         jobs = [facts for stop in stops if (facts := facts_of(stop, firm, now_s)) is not None]
         told = {job["id"] for job in jobs}
         digest = hashlib.sha256(json.dumps([str(device.technician_id), jobs]).encode()).hexdigest()[:32]
-        unreached = (note for stop in stops if str(stop.job.id) in told for note in not_reached(stop))
+        unreached = (
+            note for stop in stops if str(stop.job.id) in told for note in not_reached(stop) if is_told(stop, note)
+        )
         headers = HEADERS | {"etag": write_tag(digest, unreached)}
         if any(digest == known for known, _ in kept):
             return Response(status_code=304, headers=headers)
@@ -92,7 +94,7 @@ def facts_of(stop: Stop, firm: OrganisationSettings, now_s: float) -> dict[str, 
         if job.ended_at_s is None or words.iso_day(job.ended_at_s, stop.time_zone) != today:
             return None
     lon, lat = job.geofence.entrance or (job.geofence.lon, job.geofence.lat)
-    known = technician_may_know(job.state)
+    access = (note.text for note in stop.notes if _is_access(note) and note.text and is_told(stop, note))
     return {
         "id": str(job.id),
         "number": stop.number,
@@ -107,8 +109,8 @@ def facts_of(stop: Stop, firm: OrganisationSettings, now_s: float) -> dict[str, 
         "address": stop.address,
         "summary": stop.title,
         "customer": stop.customer,
-        "phone": stop.phone if known else None,
-        "access": "\n".join(note.text for note in stop.notes if _is_access(note) and note.text) if known else "",
+        "phone": stop.phone if technician_may_know(job.state) else None,
+        "access": "\n".join(access),
         "proof": rules(firm.proof, stop.proof),
         "notes": [
             {"author": note.author.value, "text": note.text, "time_s": note.made_s}
@@ -120,6 +122,11 @@ def facts_of(stop: Stop, firm: OrganisationSettings, now_s: float) -> dict[str, 
 
 def _is_access(note: Note) -> bool:
     return note.kind is NoteKind.access
+
+
+def is_told(stop: Stop, note: Note) -> bool:
+    """Whether the phone is sent this note: how to get in is told no longer than the visit lasts."""
+    return technician_may_know(stop.job.state) or not _is_access(note)
 
 
 def not_reached(stop: Stop) -> list[Note]:
