@@ -137,6 +137,20 @@ def test_up_to_ten_minutes_are_no_news_for_a_customer() -> None:
     assert owed_for(PROMISED, late, Event(EventKind.late, 9_000.0, Cause.tap)) == []
 
 
+def test_a_delay_that_is_taken_back_is_none() -> None:
+    """Twenty minutes late, then on time but for five: the page says nothing of a delay, a message that was not sent yet
+    is not true any more, and twenty again are told again."""
+    late = say_late(PROMISED, 20)
+    assert late is not None
+    on_time = say_late(late, 5)
+    assert on_time is not None
+    assert (on_time.promised, on_time.promise, on_time.late_promise) == (PROMISED.promised, 3, 0)
+    again = say_late(on_time, 20)
+    assert again is not None
+    (owed,) = owed_for(on_time, again, Event(EventKind.late, 9_000.0, Cause.tap))
+    assert (owed.kind, owed.occasion) == (MessageKind.delayed, 3)
+
+
 def test_no_window_is_promised_that_is_over() -> None:
     """Said after the promised window, the minutes count from now."""
     late = say_late(PROMISED, 20, at_s=20_000.0)

@@ -158,7 +158,8 @@ def _promise_anew(job: Job, now_s: float) -> Job:
 
 def _promise_later(job: Job, minutes: int, at_s: float) -> Job:
     """The technician says how late they will be. Up to ten minutes the promise stands; else it is the window as many
-    minutes later, counted from what was promised before they spoke, and never one that is over when they say it."""
+    minutes later, counted from what was promised before they spoke, and never one that is over when they say it.
+    Who comes within ten minutes after all is not late any more."""
     said = replace(job, late_min=minutes)
     if job.promised is None or _worth_telling_s(minutes) == _worth_telling_s(job.late_min or 0):
         return said
@@ -168,7 +169,9 @@ def _promise_later(job: Job, minutes: int, at_s: float) -> Job:
     if not later_s:
         return said
     told = replace(said, promise=job.promise + 1, promised=(earliest_s + later_s, latest_s + later_s))
-    return replace(told, late_promise=job.promise) if later_s > 0 else told
+    if later_s > 0:
+        return replace(told, late_promise=job.promise)
+    return told if _worth_telling_s(minutes) else replace(told, late_promise=0)
 
 
 def _worth_telling_s(minutes: int) -> float:
