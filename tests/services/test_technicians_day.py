@@ -19,7 +19,8 @@ from tests.support.rows import job_row, rows
 from tracking_server.app import create_app
 from tracking_server.embedded import Installation
 from tracking_server.settings import Settings
-from tracking_server.store.engine import to_time, transaction
+from tracking_server.store.engine import to_time, transaction, watching
+from tracking_server.store.jobs import open_jobs_marks
 from tracking_server.store.schema import contact, job, note, organisation, promise
 
 EXAMPLES = Path(__file__).parents[1] / "contract" / "examples"
@@ -199,3 +200,20 @@ async def test_a_technicians_own_note_needs_no_reaching(client: httpx.AsyncClien
     job_id = await firm.job(phone.device.technician_id)
     await write_note(firm, job_id, "valve behind the fridge", author="technician")
     assert "." not in (await fetch(client, phone)).headers["etag"]
+
+
+async def test_another_job_is_another_mark(firm: Firm) -> None:
+    """One job went and one as often changed came between two looks: what the technician has is not what it was."""
+    phone = await firm.phone()
+    technician_id = phone.device.technician_id
+    gone, came = await firm.job(technician_id), await firm.job()
+
+    async def mark() -> tuple[int, int]:
+        async with watching(firm.engine) as store:
+            return (await open_jobs_marks(store, [technician_id]))[technician_id]
+
+    before, version = await mark(), (await job_row(firm, gone)).version
+    ended = {"state": "completed", "ended_at": to_time(firm.now_s), "version": version + 1}
+    await change(firm, set_job(gone, **ended))
+    await change(firm, set_job(came, technician_id=technician_id, state="assigned", version=version))
+    assert await mark() != before

@@ -147,14 +147,15 @@ async def newest_jobs(connection: AsyncConnection, organisation_id: UUID, most: 
 
 
 async def open_jobs_marks(connection: AsyncConnection, technician_ids: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:
-    """For each technician how many open jobs they have and the sum of their versions, which is another one whenever
-    one of them changed, came or went; in every organisation (a `watching` transaction)."""
+    """For each technician how many open jobs they have and a sum over their ids and versions, which is another one
+    whenever one of them changed, came or went; in every organisation (a `watching` transaction)."""
+    mixed = sa.func.hashtextextended(job.c.id.cast(sa.Text), job.c.version)
     rows = await connection.execute(
-        sa.select(job.c.technician_id, sa.func.count(), sa.func.sum(job.c.version))
+        sa.select(job.c.technician_id, sa.func.count(), sa.func.sum(mixed))
         .where(job.c.technician_id.in_(list(technician_ids)), job.c.state.in_([state.value for state in OPEN]))
         .group_by(job.c.technician_id)
     )
-    return {technician_id: (number, int(versions)) for technician_id, number, versions in rows}
+    return {technician_id: (number, int(mixture)) for technician_id, number, mixture in rows}
 
 
 @dataclass(frozen=True, slots=True)
