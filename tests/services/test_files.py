@@ -33,7 +33,7 @@ from tracking_server.app import create_app
 from tracking_server.domain.role import Role
 from tracking_server.embedded import Installation
 from tracking_server.settings import Settings
-from tracking_server.store.attachments import Attachments
+from tracking_server.store.attachments import Attachments, FileOf
 from tracking_server.store.engine import transaction
 from tracking_server.store.maintain import maintain
 from tracking_server.store.schema import attachment
@@ -300,6 +300,26 @@ async def test_old_files_and_strays_are_cleared_away(
     ]
     assert {path.stem for path in everything_in(folder) if path.is_file()} == {new.hex, begun.hex}
     assert [row.id for row in await rows(firm, "attachment")] == [new]
+
+
+def test_what_is_finished_while_strays_are_looked_for_stays(
+    firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A piece that was listed a moment ago is in its place already: the round goes on. What is whole only now is new,
+    however long its pieces waited."""
+    files = Attachments(tmp_path)
+    file = FileOf(firm.organisation_id, uuid4(), uuid4())
+    files.put_piece(file, 0, b"x")
+    age(tmp_path, file.id.hex, 2)
+    stray = tmp_path / firm.organisation_id.hex / "ab" / uuid4().hex
+    make(stray, 2)
+    listed = sorted(tmp_path.rglob("*"))
+    files.finish(file, 1, hashlib.sha256(b"x").digest(), lambda _: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rglob", lambda *_: iter(listed))
+        assert files.delete_orphans(firm.organisation_id, []) == 1
+    assert not stray.exists()
+    assert files.delete_orphans(firm.organisation_id, []) == 0, "its row was committed after the others were read"
 
 
 def maintained(servers: Installation, database: str, folder: Path) -> list[str]:

@@ -78,6 +78,7 @@ class Attachments:
             if digest != sha256:
                 self._incoming_path(file).unlink()
                 return Finished(digest, shown=False)
+            os.utime(opened.fileno())  # whole from now on: no stray before its row can be there
             os.fsync(opened.fileno())
             shown = show(data)
             whole, copy = self._paths(file.organisation_id, file.id)
@@ -117,7 +118,7 @@ class Attachments:
                 continue
             waits = "incoming" in path.parts
             days = UNFINISHED_DAYS if waits else UNOWNED_DAYS
-            if (waits or path.stem not in names) and now_s - path.stat().st_mtime > days * 86_400:
+            if (waits or path.stem not in names) and _age_s(path, now_s) > days * 86_400:
                 path.unlink(missing_ok=True)
                 gone += 1
         return gone
@@ -171,6 +172,14 @@ def _is_still(path: Path, opened: BinaryIO) -> bool:
         return os.path.samestat(path.stat(), os.fstat(opened.fileno()))
     except FileNotFoundError:
         return False
+
+
+def _age_s(path: Path, now_s: float) -> float:
+    """Since it was written to; nothing when it has just been moved away."""
+    try:
+        return now_s - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _make_folder(folder: Path) -> None:
