@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 from fastapi import FastAPI, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.requests import Request
 from starlette.routing import Route
@@ -183,6 +184,13 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     @app.exception_handler(Unavailable)
     async def unavailable(_: Request, error: Exception) -> Response:
         return JSONResponse({"error": str(error)}, status_code=503, headers={"retry-after": str(RETRY_AFTER_S)})
+
+    @app.exception_handler(RequestValidationError)
+    async def unreadable(_: Request, error: Exception) -> Response:
+        """Says what is wrong and where, but does not repeat what was sent: it may be a code, or no text at all."""
+        assert isinstance(error, RequestValidationError)  # noqa: S101 (for which it is called)
+        said = "; ".join(f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors())
+        return JSONResponse({"error": said}, status_code=422)
 
     @app.get("/healthz")
     async def healthy() -> dict[str, str]:

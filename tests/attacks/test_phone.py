@@ -275,6 +275,30 @@ async def test_a13_pairing_codes_cannot_be_guessed(app: HotPaths, browser: Brows
     assert paired.status_code == 201
 
 
+async def test_a36_a_pairing_of_strange_signs_is_answered(browser: Browser, firm: Firm) -> None:
+    """NUL, half a character, control characters, in the code, in the phone's name and among its keys: a line that says
+    what is wrong, or a phone with the rest of its name; never a fault of the service, and no code is used up by it."""
+    client, code = browser.client, await firm.pairing_code()
+
+    async def pair(**said: object) -> httpx.Response:
+        body = json.dumps({"code": code, "name": "phone"} | said)
+        return await client.post("/v1/devices", content=body, headers={"content-type": "application/json"})
+
+    for wrong in (
+        {"code": "\udc00" * 9},
+        {"name": "\ud800"},
+        {"earlier_keys": ["\ud800"]},
+        {"name": 7},
+        {"name": "\0"},
+    ):
+        refused = await pair(**wrong)
+        assert (refused.status_code, code in refused.text) == (422, False), wrong
+    assert (await pair(code="\0" * 9)).status_code == 404
+    paired = await pair(name="Ana's\0 \x1b[31mphone\u202e", earlier_keys=["é.é", "a.b"])
+    assert paired.status_code == 201
+    assert "Ana's [31mphone" in {row.name for row in await rows(firm, "device")}
+
+
 def png_of(width: int, height: int) -> bytes:
     """A picture that says it is so large, and holds a few bytes."""
 

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import msgspec
 import structlog
 from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from tracking_server.accounts.tries import WITHIN_MIN, Tries
 from tracking_server.clock import Clock
 from tracking_server.domain.fix import Verdict
+from tracking_server.domain.note import cut_text
 from tracking_server.group_commit import Acknowledgement
 from tracking_server.ingest import wire
 from tracking_server.ingest.devices import Devices
@@ -26,6 +27,7 @@ from tracking_server.turn import Delivery
 
 log = structlog.get_logger()
 RETRY_AFTER_S = 2
+MOST_NAME = 100
 TRIES_WITHIN_S = WITHIN_MIN * 60
 TOO_MANY_CODES = f"too many wrong codes: wait {WITHIN_MIN} minutes, then ask for a new one"
 _encoder = msgspec.json.Encoder()
@@ -119,11 +121,19 @@ async def _answer(send: Send, status: int, data: bytes, *, retry_after_s: int | 
     await send({"type": "http.response.body", "body": data})
 
 
+def _clean_name(name: str) -> str:
+    """A phone's name without what is no text. Raises `ValueError` when nothing is left."""
+    clean = cut_text(name, MOST_NAME)
+    if not clean:
+        raise ValueError("it has no letters")
+    return clean
+
+
 class PairingRequest(BaseModel):
     """A phone that wants to be paired."""
 
     code: Annotated[str, Field(min_length=8, max_length=20)]
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[str, Field(min_length=1, max_length=MOST_NAME), AfterValidator(_clean_name)]
     # Those it had before: paired again with the same technician it stays the same phone.
     earlier_keys: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=20)] = []
 
