@@ -100,6 +100,22 @@ async def test_nobody_opens_then_somebody_does(
         assert "mine" not in page.status
 
 
+async def test_who_never_came_was_not_at_the_door(client: httpx.AsyncClient, firm: Firm, now_s: float) -> None:
+    """A visit that is given up on the way, as a part is missing: the page says when and why, and not that somebody was
+    there. Who was there is said to have been."""
+    phone = await on_shift(client, firm, now_s)
+    job_id = await firm.job(phone.device.technician_id)
+    async with page_stream(client, await enter_link(client, await firm.link(job_id))) as page:
+        await tap(client, phone, now_s - 200, TapKind.no_access, job_id, reason="part_missing")
+        await page.until("A part that is needed was missing.")
+        assert "at your door" not in page.status
+        await tap(client, phone, now_s - 100, TapKind.undo, job_id)
+        await page.until("Ana")
+        await tap(client, phone, now_s - 50, TapKind.arrived, job_id)
+        await tap(client, phone, now_s - 40, TapKind.no_access, job_id, reason="nobody_home")
+        await page.until("We were at your door at")
+
+
 async def test_late_is_told_as_a_new_window(client: httpx.AsyncClient, firm: Firm, now_s: float) -> None:
     """The old window is struck out on the page, and one message is owed for it, however often it is tapped."""
     phone = await on_shift(client, firm, now_s)
