@@ -15,6 +15,8 @@ from tests.support.rows import rows
 from tests.support.server import Server, body_of, enter_link, page_stream, send
 from tracking_server.domain.events import TapKind
 from tracking_server.push.render import note_name
+from tracking_server.store.engine import to_time, transaction
+from tracking_server.store.schema import promise
 
 
 async def tap(client: httpx.AsyncClient, phone: Phone, at_s: float, kind: TapKind, job_id: UUID, **said: Any) -> None:
@@ -163,3 +165,20 @@ async def test_photos_and_signature_are_on_the_finished_visits_page(
         assert (await client.get(f"/j/{link_id}/proof/{photo.hex}")).status_code == 404
     client.cookies.clear()
     assert (await client.get(f"/j/{link_id}/proof/{photo.hex}", follow_redirects=True)).status_code == 410
+
+
+async def test_a_promise_broken_twice_is_told_twice(client: httpx.AsyncClient, firm: Firm, now_s: float) -> None:
+    """Nobody came, and nothing was known; then the technician says when: the page strikes out the window that was
+    promised, and a second message is owed."""
+    phone = await on_shift(client, firm, now_s)
+    job_id = await firm.job(phone.device.technician_id)
+    async with transaction(firm.engine, firm.organisation_id) as connection:
+        window = {"earliest": to_time(now_s - 4_500), "latest": to_time(now_s - 900)}
+        await connection.execute(promise.update().where(promise.c.job_id == job_id).values(**window))
+    async with page_stream(client, await enter_link(client, await firm.link(job_id))) as page:
+        await tap(client, phone, now_s - 30, TapKind.note, job_id, text="stuck")  # whatever makes it look at the clock
+        await page.until("The new time will be on the page")
+        await tap(client, phone, now_s - 20, TapKind.late, job_id, minutes=40)
+        await page.until('<p class="window')
+        assert "<s>" in page.status
+    assert [row.kind for row in await rows(firm, "message") if row.kind == "delayed"] == ["delayed"] * 2

@@ -151,6 +151,19 @@ def test_a_delay_that_is_taken_back_is_none() -> None:
     assert (owed.kind, owed.occasion) == (MessageKind.delayed, 3)
 
 
+def test_a_new_window_after_a_broken_promise_is_told() -> None:
+    """The clock broke the promise and nothing was known; then the technician says when: another message is owed."""
+    broken = after(PROMISED, EventKind.delayed)
+    assert (broken.promise, broken.late_promise) == (1, 1)
+    late = say_late(broken, 40, at_s=14_300.0)
+    assert late is not None
+    assert late.promised == (14_300.0 + 2_400 - 3_600, 14_300.0 + 2_400)
+    (first,) = owed_for(PROMISED, broken, Event(EventKind.delayed, 14_200.0, Cause.clock))
+    (second,) = owed_for(broken, late, Event(EventKind.late, 14_300.0, Cause.tap))
+    assert (first.kind, second.kind) == (MessageKind.delayed, MessageKind.delayed)
+    assert first.occasion < second.occasion == late.late_promise < late.promise
+
+
 def test_no_window_is_promised_that_is_over() -> None:
     """Said after the promised window, the minutes count from now."""
     late = say_late(PROMISED, 20, at_s=20_000.0)

@@ -169,6 +169,8 @@ def _promise_later(job: Job, minutes: int, at_s: float) -> Job:
     if not later_s:
         return said
     told = replace(said, promise=job.promise + 1, promised=(earliest_s + later_s, latest_s + later_s))
+    if later_s > 0 and job.late_promise == job.promise:  # that it is broken was told: this is another message
+        return replace(told, promise=job.promise + 2, late_promise=job.promise + 1)
     if later_s > 0:
         return replace(told, late_promise=job.promise)
     return told if _worth_telling_s(minutes) else replace(told, late_promise=0)

@@ -79,7 +79,7 @@ def owed_for(before: Job, after: Job, event: Event) -> list[Owed]:
         case EventKind.delayed:
             return [_owed(MessageKind.delayed, before.promise, event)]
         case EventKind.late if after.late_promise > before.late_promise:
-            return [_owed(MessageKind.delayed, before.promise, event)]
+            return [_owed(MessageKind.delayed, after.late_promise, event)]
         case EventKind.next_up:
             return [_owed(MessageKind.you_are_next, after.assignment, event)]
         case EventKind.completed:

@@ -114,6 +114,16 @@ async def read_view(connection: AsyncConnection, organisation_id: UUID, job_id: 
     job = await read_job(connection, organisation_id, job_id)
     if job is None:
         return None
+    made = promise.alias()
+    broken = (  # a number is left out when a promise is broken twice: by the clock, then by the technician's word
+        sa.select(sa.func.max(made.c.number))
+        .where(
+            made.c.organisation_id == job_table.c.organisation_id,
+            made.c.job_id == job_table.c.id,
+            made.c.number <= job_table.c.late_promise,
+        )
+        .scalar_subquery()
+    )
     statement = (
         sa.select(
             organisation.c.name, organisation.c.office_phone, organisation.c.colour, organisation.c.logo_id,
@@ -125,7 +135,7 @@ async def read_view(connection: AsyncConnection, organisation_id: UUID, job_id: 
             promise,
             (promise.c.organisation_id == job_table.c.organisation_id)
             & (promise.c.job_id == job_table.c.id)
-            & (promise.c.number == job_table.c.late_promise),
+            & (promise.c.number == broken),
         )
         .where(organisation.c.id == organisation_id, job_table.c.id == job_id)
     )  # fmt: skip
