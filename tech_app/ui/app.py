@@ -65,6 +65,7 @@ class DoorstepApp(App):
         self._sheet: Sheet | None = None
         self._tick: Any = None
         self._saying: Any = None
+        self._touched: tuple[Any, ...] = ()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- what Kivy calls ----
@@ -74,7 +75,7 @@ class DoorstepApp(App):
         self._dress()
         self.stage = Stage()
         Window.softinput_mode = "below_target"  # the keyboard never covers the field
-        Window.bind(on_keyboard=self._on_key)
+        Window.bind(on_keyboard=self._on_key, on_touch_down=self._on_touch)
         self.session = self.home.session()
         if self.session is not None:
             self._take_desk(self.session)
@@ -99,7 +100,7 @@ class DoorstepApp(App):
 
     def on_stop(self) -> None:
         self._unwatch()
-        Window.unbind(on_keyboard=self._on_key)
+        Window.unbind(on_keyboard=self._on_key, on_touch_down=self._on_touch)
         for task in self._tasks:
             task.cancel()
 
@@ -318,6 +319,14 @@ class DoorstepApp(App):
         if not self.close_sheet():
             self.back()
         return True
+
+    def _on_touch(self, _: object, touch: Any) -> bool:
+        """A finger that trembles touches twice: the second reaches nothing that was not there for the first."""
+        there = (Window.children[0], *self.stage.children)
+        if touch.is_double_tap and there != self._touched:
+            return True
+        self._touched = there
+        return False
 
 
 class Stage(FloatLayout):

@@ -364,3 +364,30 @@ async def test_screens_that_were_drawn_anew_are_forgotten(tmp_path: Path) -> Non
 
         before = await redraw(3)
         assert await redraw(10) <= before
+
+
+async def twice(x: float, y: float, frames: int, driver: Driver) -> None:
+    """Two touches of a trembling finger, as Kivy's own eye for double taps marks the second."""
+    for second in (False, True):
+        touch = Touch(x, y)
+        touch.is_double_tap = second
+        touch.down()
+        touch.up()
+        await driver.frames(frames)
+
+
+async def test_the_second_of_two_touches_reaches_nothing_new(tmp_path: Path) -> None:
+    """Neither a choice of the question that the first has opened, nor the question again, nor what lies below it."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        await step(app, driver, "Start shift", "The Old Mill")
+        await driver.frames(2)
+        late = driver.find("I am running late")
+        await driver.scroll_to(late)
+        await twice(*middle(late), 4, driver)
+        assert driver.sees("How late will you be?")
+        assert kinds(app) == [TapKind.shift_start]
+        await twice(*middle(driver.find("60 min")), 0, driver)
+        await driver.frames(2)
+        assert kinds(app) == [TapKind.shift_start, TapKind.late]
+        assert isinstance(app.screen, JobScreen)
+        assert not driver.sees("How late will you be?")

@@ -78,7 +78,7 @@ class Sheet(ModalView):
 
     def _chooser(self, value: Any) -> Callable[[], None]:
         def choose() -> None:
-            self.dismiss()
+            self.dismiss(animation=False)  # while it fades it could be chosen from once more
             if self._on_choice is not None:
                 self._on_choice(value)
 
