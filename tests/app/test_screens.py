@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.app_tour import a_phone, news  # before any Kivy
+from tests.support.app_tour import a_phone, a_photo, news  # before any Kivy
 from tests.support.window import PHONE, Driver, Touch, box, middle
 
 # isort: split
@@ -286,6 +286,18 @@ class Shows:
         return self._picture
 
 
+class Slow(Shows):
+    """A camera whose picture comes when it is `ready`."""
+
+    def __init__(self, picture: bytes) -> None:
+        super().__init__(picture)
+        self.ready = asyncio.Event()
+
+    async def take(self) -> bytes | None:
+        await self.ready.wait()
+        return await super().take()
+
+
 class Stubborn:
     """Permissions that are refused until somebody goes to the settings."""
 
@@ -391,3 +403,19 @@ async def test_the_second_of_two_touches_reaches_nothing_new(tmp_path: Path) -> 
         assert kinds(app) == [TapKind.shift_start, TapKind.late]
         assert isinstance(app.screen, JobScreen)
         assert not driver.sees("How late will you be?")
+
+
+async def test_a_photo_that_comes_after_done_is_sent_too(tmp_path: Path) -> None:
+    """It was still being made small when the visit was ended."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        app.desk.tap(TapKind.shift_start)
+        app.desk.tap(TapKind.start, "job-1")
+        camera = Slow(a_photo())
+        app.system = System(camera=camera)
+        app.open(ProofScreen(app, "job-1"))
+        await driver.tap("Take a photo")
+        app.back()
+        app.flow.tap(TapKind.no_access, "job-1", reason="other")
+        assert app.desk.facts().files == 0
+        camera.ready.set()
+        await driver.until(lambda: app.desk.facts().files == 1, "the photo in the queue")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kivy.uix.widget import Widget
 
 from tech_app.core.drafts import Draft
-from tech_app.core.jobs import Proof
+from tech_app.core.jobs import ENDED, Proof
 from tech_app.core.outbox import NoRoom
 from tech_app.core.proof import NoPicture, small_photo
 from tech_app.core.tap import TapKind
@@ -116,6 +116,13 @@ class ProofScreen(Screen):
             self.app.refresh()
             self.app.soon(self._take_one())
 
+    def _send_late(self) -> None:
+        """The visit was ended while the photo was taken: no later step sends it."""
+        job = self.app.job(self.job_id)
+        if job is not None and job.state in ENDED:
+            self.app.drafts.hand_over(self.job_id)
+            self.app.desk.poke()
+
     async def _take_one(self) -> None:
         """The picture is made small beside the screen, which goes on."""
         app = self.app
@@ -126,6 +133,7 @@ class ProofScreen(Screen):
             if taken is not None:
                 small = await asyncio.to_thread(small_photo, taken)
                 app.drafts.add(self.job_id, Proof.photo, small, app.now())
+                self._send_late()
         except NoCamera:
             app.say(_("There is no camera, or Doorstep may not use it: allow it in this phone's settings."))
         except NoPicture:
