@@ -15,7 +15,7 @@ from tests.support.window import PHONE, Driver, Touch, box, middle
 from kivy.uix.textinput import TextInput
 
 from tech_app.core.drafts import Drafts
-from tech_app.core.jobs import Job, State
+from tech_app.core.jobs import Job, Reason, State
 from tech_app.core.navigation import Navigator
 from tech_app.core.outbox import NoRoom
 from tech_app.core.preferences import Look, load_preferences
@@ -25,6 +25,7 @@ from tech_app.ui.app import DoorstepApp
 from tech_app.ui.flow import ACCEPTED, DEAF_S
 from tech_app.ui.screens.job import JobScreen
 from tech_app.ui.screens.proof import ProofScreen
+from tech_app.ui.screens.reason import ReasonScreen
 from tech_app.ui.screens.today import TodayScreen
 from tech_app.ui.system import System
 from tech_app.ui.widgets import Text
@@ -419,3 +420,21 @@ async def test_a_photo_that_comes_after_done_is_sent_too(tmp_path: Path) -> None
         assert app.desk.facts().files == 0
         camera.ready.set()
         await driver.until(lambda: app.desk.facts().files == 1, "the photo in the queue")
+
+
+async def test_a_refusal_keeps_what_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why a visit could not be done is not typed twice."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        app.open(ReasonScreen(app, "job-1", Reason.unsafe))
+        await driver.type("In your words (optional)", "the stairs are rotten")
+
+        def full(*_: object, **__: object) -> None:
+            raise NoRoom(NoRoom.__doc__)
+
+        with monkeypatch.context() as context:
+            context.setattr(app.desk, "tap", full)
+            await step(app, driver, "In your words (optional)")
+            await driver.tap(driver.find("Cannot be done", 1))
+        await driver.until(lambda: driver.sees("This phone is full"))
+        (entry,) = driver.of(TextInput)
+        assert entry.text == "the stairs are rotten"

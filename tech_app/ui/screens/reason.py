@@ -48,5 +48,5 @@ class ReasonScreen(Screen):
         text = self._field().text.strip()[:LONGEST_NOTE]
         if self.app.screen is not self:
             return
-        self.app.back()
-        self.app.flow.tap(TapKind.no_access, self.job_id, reason=self.why.value, text=text or None)
+        if self.app.flow.tap(TapKind.no_access, self.job_id, reason=self.why.value, text=text or None):
+            self.app.back()
