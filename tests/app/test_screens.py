@@ -14,8 +14,9 @@ from tests.support.window import PHONE, Driver, Touch, box, middle
 # isort: split
 from kivy.uix.textinput import TextInput
 
+from tech_app.core.day import Day
 from tech_app.core.drafts import Drafts
-from tech_app.core.jobs import Job, Reason, State
+from tech_app.core.jobs import Job, Reason, State, write_jobs
 from tech_app.core.navigation import Navigator
 from tech_app.core.outbox import NoRoom
 from tech_app.core.preferences import Look, load_preferences
@@ -24,8 +25,11 @@ from tech_app.core.tap import TapKind
 from tech_app.ui.app import DoorstepApp
 from tech_app.ui.flow import ACCEPTED, DEAF_S
 from tech_app.ui.screens.job import JobScreen
+from tech_app.ui.screens.map import MapScreen
+from tech_app.ui.screens.notes import NotesScreen
 from tech_app.ui.screens.proof import ProofScreen
 from tech_app.ui.screens.reason import ReasonScreen
+from tech_app.ui.screens.signature import SignatureScreen
 from tech_app.ui.screens.today import TodayScreen
 from tech_app.ui.system import System
 from tech_app.ui.widgets import Text
@@ -438,3 +442,25 @@ async def test_a_refusal_keeps_what_was_typed(tmp_path: Path, monkeypatch: pytes
         await driver.until(lambda: driver.sees("This phone is full"))
         (entry,) = driver.of(TextInput)
         assert entry.text == "the stairs are rotten"
+
+
+async def test_a_visit_that_is_taken_away_says_so_wherever_one_is(tmp_path: Path) -> None:
+    """While its notes, its signature, its reason or its map is open, and nothing can be kept on it any more."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        screens = [
+            NotesScreen(app, "job-1"),
+            SignatureScreen(app, "job-1"),
+            ReasonScreen(app, "job-1", Reason.unsafe),
+            MapScreen(app, "job-1"),
+            ProofScreen(app, "job-1"),
+            JobScreen(app, "job-1"),
+        ]
+        others = [job for job in app.desk.jobs if job.id != "job-1"]
+        Day(app.desk.outbox, app.clock).fetched(write_jobs(others), [])
+        app.desk._day.reload()
+        for screen in screens:
+            app.open(screen)
+            await driver.frames(2)
+            assert driver.sees("This visit is not yours any more."), screen
+            assert {button.text for button in screen.actions.children} <= {"Back"}, screen
+            await driver.tap("Back")

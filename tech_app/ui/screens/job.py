@@ -44,8 +44,7 @@ class JobScreen(Screen):
     def draw(self, view: JobView | None) -> None:
         if view is None:
             self.bar(_("Visit"))
-            gone = Text(_("This visit is not yours any more."), role="heading", tone="soft")
-            self.show([gone], [PushButton(_("Back"), kind="primary", on_tap=self.app.back)])
+            self.show_gone()
             return
         self.bar(view.title)
         chips = [state_chip(view.state, view.state_word), *([pending_chip()] if view.pending else [])]

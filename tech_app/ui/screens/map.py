@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kivy.uix.widget import Widget
+
 from tech_app.core.fix import Fix
 from tech_app.core.status import Seen
 from tech_app.core.tap import TapKind
@@ -24,8 +26,6 @@ class MapScreen(Screen):
         super().__init__(app)
         self.job_id = job_id
         self.map = JobMap(app.atlas)
-        self.remove_widget(self.scroll)
-        self.add_widget(self.map, index=1)
 
     def view(self) -> JobView | None:
         app = self.app
@@ -37,8 +37,10 @@ class MapScreen(Screen):
     def draw(self, view: JobView | None) -> None:
         self.bar(_("Map") if view is None else view.address or view.title)
         if view is None:
-            self.show([])
+            self._put(self.scroll, self.map)
+            self.show_gone()
             return
+        self._put(self.map, self.scroll)
         flow, job_id = self.app.flow, self.job_id
         buttons = [PushButton(_("Navigate"), icon="navigate", on_tap=self._navigate)]
         action = view.action
@@ -56,6 +58,11 @@ class MapScreen(Screen):
 
     def close(self) -> None:
         self.map.close()
+
+    def _put(self, seen: Widget, other: Widget) -> None:
+        if seen.parent is None:
+            self.remove_widget(other)
+            self.add_widget(seen, index=1)
 
     def _navigate(self) -> None:
         job = self.app.job(self.job_id)

@@ -23,12 +23,15 @@ class NotesScreen(Screen):
         super().__init__(app)
         self.job_id = job_id
 
-    def view(self) -> tuple[NoteLine, ...]:
+    def view(self) -> tuple[NoteLine, ...] | None:
         job = self.app.job(self.job_id)
-        return () if job is None else tuple(note_line(note) for note in job.notes)
+        return None if job is None else tuple(note_line(note) for note in job.notes)
 
-    def draw(self, view: tuple[NoteLine, ...]) -> None:
+    def draw(self, view: tuple[NoteLine, ...] | None) -> None:
         self.bar(_("Notes"))
+        if view is None:
+            self.show_gone()
+            return
         cards: list[Widget] = [note_card(note) for note in view]
         if not cards:
             cards = [Text(_("Nobody wrote anything yet."), tone="soft")]

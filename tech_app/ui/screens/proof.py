@@ -53,7 +53,7 @@ class ProofScreen(Screen):
     def draw(self, view: ProofView) -> None:
         self.bar(_("Proof of the visit"))
         if view.job is None:
-            self.show([Text(_("This visit is not yours any more."), role="heading", tone="soft")])
+            self.show_gone()
             return
         content: list[Widget] = []
         if view.job.hint:

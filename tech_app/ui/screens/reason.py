@@ -24,16 +24,19 @@ class ReasonScreen(Screen):
         self.job_id, self.why = job_id, why
 
     def view(self) -> str | None:
-        """The waiting time, which goes along as evidence."""
+        """Whom the visit is for."""
         job = self.app.job(self.job_id)
         return None if job is None else said.name(job)
 
     def draw(self, view: str | None) -> None:
         self.bar(_("Cannot be done"))
+        if view is None:
+            self.show_gone()
+            return
         told = _("The office is told, and the customer sees it on their page. You can undo it.")
         self.show(
             [
-                Text(view or "", role="strong"),
+                Text(view, role="strong"),
                 Text(said.reason(self.why), role="title"),
                 Text(told, tone="soft"),
                 self._field(),

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from kivy.uix.widget import Widget
 
 from tech_app.core.jobs import State
-from tech_app.ui.widgets import Chip, Field, Page, TopBar
+from tech_app.ui.widgets import Chip, Field, Page, PushButton, Text, TopBar
 from tech_app.ui.words import _
 
 if TYPE_CHECKING:
     from tech_app.ui.app import DoorstepApp
 
+NOT_DRAWN = object()  # None is a view: that of a visit which is gone
 CHIPS = {
     State.en_route: ("accent", "car"),
     State.arrived: ("accent", "place"),
@@ -30,7 +31,7 @@ class Screen(Page):
     def __init__(self, app: DoorstepApp) -> None:
         super().__init__()
         self.app = app
-        self._said: Any = None
+        self._said: Any = NOT_DRAWN
         self._bar: TopBar | None = None
         self._fields: dict[str, Field] = {}
         self._typed: dict[str, str] = {}
@@ -50,9 +51,14 @@ class Screen(Page):
             self._said = view
             self.draw(view)
 
+    def show_gone(self) -> None:
+        """The visit that the screen is about went to somebody else, or was called off."""
+        gone = Text(_("This visit is not yours any more."), role="heading", tone="soft")
+        self.show([gone], [PushButton(_("Back"), kind="primary", on_tap=self.app.back)])
+
     def forget(self) -> None:
         """Draw anew at the next look, in whatever language and colours there are then."""
-        self._said = None
+        self._said = NOT_DRAWN
         self._bar = None
         self._typed = {name: field.text for name, field in self._fields.items()}
         self._fields = {}

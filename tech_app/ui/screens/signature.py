@@ -30,13 +30,16 @@ class SignatureScreen(Screen):
         self.pad = Signature(height=min(dp(280), Window.height * HEIGHT))
         self.pad.bind(count=lambda *_: self.refresh())
 
-    def view(self) -> tuple[str, str, bool]:
+    def view(self) -> tuple[str, str, bool] | None:
         job = self.app.job(self.job_id)
-        return ("", "", False) if job is None else (said.name(job), job.summary, not self.pad.empty)
+        return None if job is None else (said.name(job), job.summary, not self.pad.empty)
 
-    def draw(self, view: tuple[str, str, bool]) -> None:
-        customer, summary, signed = view
+    def draw(self, view: tuple[str, str, bool] | None) -> None:
         self.bar(_("Signature"))
+        if view is None:
+            self.show_gone()
+            return
+        customer, summary, signed = view
         tools = ButtonRow(
             PushButton(_("Clear"), icon="delete", disabled=not signed, on_tap=self.pad.clear),
             PushButton(_("Last stroke"), icon="undo", disabled=not signed, on_tap=self.pad.undo),
