@@ -50,6 +50,11 @@ class Desk:
         """Today's and tomorrow's, in their order."""
         return self._day.jobs
 
+    @property
+    def has_jobs(self) -> bool:
+        """Whether they were ever fetched."""
+        return self.outbox.recall("jobs") is not None
+
     def changed(self) -> bool:
         """Whether the other side wrote something since the last call; shift and jobs are read again then."""
         version = self.outbox.version()

@@ -75,8 +75,9 @@ def test_the_next_visit_stands_first() -> None:
 
 
 def test_a_day_without_visits_says_so() -> None:
-    """Nothing yet, or all finished."""
+    """None, all finished, or none fetched yet, which is not the same as none."""
     assert today_view((), ON, TODAY).empty == "No visits today."
+    assert "fetched" in today_view((), ON, TODAY, fetched=False).empty
     assert "finished" in today_view((replace(MARIA, state=State.completed),), ON, TODAY).empty
     assert next_job(()) is None
 

@@ -50,7 +50,13 @@ class TodayScreen(Screen):
         changed = {untold.tiding.job.id for untold in self._untold}
         return HomeView(
             today_view(
-                desk.jobs, desk.shift, app.today(), pending=app.pending(), changed=changed, paired=status.paired
+                desk.jobs,
+                desk.shift,
+                app.today(),
+                pending=app.pending(),
+                changed=changed,
+                paired=status.paired,
+                fetched=desk.has_jobs,
             ),
             link_line(status, desk.facts()),
             gps_line(status, tracked=desk.shift.on and not desk.shift.on_break),

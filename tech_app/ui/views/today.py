@@ -68,8 +68,10 @@ def today_view(
     pending: Collection[str] = (),
     changed: Collection[str] = (),
     paired: bool = True,
+    fetched: bool = True,
 ) -> TodayView:
-    """`today` is an ISO date; `pending` and `changed` name jobs; `paired` says that the office knows this phone."""
+    """`today` is an ISO date; `pending` and `changed` name jobs; `paired` says that the office knows this phone,
+    `fetched` that it ever told of visits."""
     now = [job for job in jobs if job.day <= today or job.state in UNDER_WAY]
     first = next_job(now)
     lines = {job.id: _visit(job, job.id in pending, job.id in changed) for job in jobs}
@@ -90,8 +92,14 @@ def today_view(
         _shift_actions(shift),
         None if first is None else lines[first.id],
         tuple(group for group in groups if group.visits),
-        "" if first else (_("All visits of today are finished.") if now else _("No visits today.")),
+        "" if first else _no_visit(bool(now), fetched),
     )
+
+
+def _no_visit(finished: bool, fetched: bool) -> str:
+    if finished:
+        return _("All visits of today are finished.")
+    return _("No visits today.") if fetched else _("Your visits are fetched as soon as there is a connection.")
 
 
 def next_job(jobs: Iterable[Job]) -> Job | None:
