@@ -157,6 +157,8 @@ class DoorstepApp(App):
 
     def begin(self) -> None:
         """The first screen, alone: today, or pairing."""
+        for screen in self._stack:
+            screen.close()
         self._stack = [PairScreen(self) if self.session is None else TodayScreen(self)]
         self._show()
 
@@ -245,9 +247,12 @@ class DoorstepApp(App):
         """Make this phone a technician's. Raises `Refused`, or OSError when the phone is full."""
         session = await pair(invitation, PHONE_NAME, self.home.earlier())
         await self._put_away()
-        self.home.pair(session)
-        self.session = session
-        self._take_desk(session)
+        try:
+            self.home.pair(session)
+            self.session = session
+        finally:  # on a full phone it goes on as what it was
+            if self.session is not None:
+                self._take_desk(self.session)
         self.begin()
         who = ", ".join(part for part in (session.name, session.firm) if part) or invitation.host
         self.say(_("This phone now belongs to %(who)s.") % {"who": who})

@@ -20,6 +20,7 @@ from tech_app.core.jobs import Job, Reason, State, write_jobs
 from tech_app.core.navigation import Navigator
 from tech_app.core.outbox import NoRoom
 from tech_app.core.preferences import Look, load_preferences
+from tech_app.core.session import Refused, Why
 from tech_app.core.status import Status
 from tech_app.core.tap import TapKind
 from tech_app.ui.app import DoorstepApp
@@ -464,3 +465,21 @@ async def test_a_visit_that_is_taken_away_says_so_wherever_one_is(tmp_path: Path
             assert driver.sees("This visit is not yours any more."), screen
             assert {button.text for button in screen.actions.children} <= {"Back"}, screen
             await driver.tap("Back")
+
+
+async def test_a_link_may_be_tried_again_when_there_was_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code is not used up then; and a phone that holds something says who will get it."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+
+        async def away(_: object) -> None:
+            raise Refused(Why.away, "no answer")
+
+        monkeypatch.setattr(app, "pair", away)
+        app.desk.tap(TapKind.shift_start)
+        app.invite("https://other.example/#ABCD2345")
+        await driver.until(lambda: driver.sees("Aino Virtanen"))
+        await driver.tap("Yes, connect")
+        await driver.until(lambda: driver.sees("There is no answer."))
+        assert driver.sees("Yes, connect")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kivy.uix.widget import Widget
 
-from tech_app.core.session import Invitation, Refused, read_invitation
+from tech_app.core.session import Invitation, Refused, Why, read_invitation
 from tech_app.ui import words
 from tech_app.ui.camera import NoCamera, code_in
 from tech_app.ui.screens.screen import Screen
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PairView:
-    """The first step, or, with an invitation, the question about it."""
+    """The first step, or, with an invitation, the question about it. `held` tells of what waits on this phone."""
 
     invitation: Invitation | None
     trouble: str
     busy: bool
+    held: str
 
 
 class PairScreen(Screen):
@@ -41,7 +42,9 @@ class PairScreen(Screen):
             self._read(link)
 
     def view(self) -> PairView:
-        return PairView(self._invitation, self._trouble, self._busy)
+        session = self.app.session
+        held = "" if session is None else pairing.held(session, self.app.desk.facts())
+        return PairView(self._invitation, self._trouble, self._busy, held)
 
     def draw(self, view: PairView) -> None:
         if view.invitation is None:
@@ -72,6 +75,8 @@ class PairScreen(Screen):
         content: list[Widget] = [Text(asked.title, role="title"), Text(asked.text)]
         if asked.warning:
             content.append(Banner(asked.warning, kind="warn"))
+        if view.held:
+            content.append(Banner(view.held, kind="warn"))
         if view.trouble:
             content.append(Banner(view.trouble, kind="bad"))
         label = _("Connecting") if view.busy else _("Yes, connect")
@@ -147,8 +152,10 @@ class PairScreen(Screen):
         try:
             await self.app.pair(invitation)
         except Refused as refused:
-            # The code may have been used up: the technician begins again, with what was typed.
-            self._invitation, self._trouble = None, pairing.refusal(refused)
+            self._trouble = pairing.refusal(refused)
+            if refused.why not in (Why.away, Why.later):
+                # The code may have been used up: the technician begins again, with what was typed.
+                self._invitation = None
         except OSError:
             self._invitation, self._trouble = None, _("This phone is full: delete something on it, then try again.")
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tech_app.core.outbox import Facts
-from tech_app.core.session import Invitation, Refused, Why
+from tech_app.core.session import Invitation, Refused, Session, Why
 from tech_app.ui.words import _, ngettext
 
 
@@ -28,6 +28,16 @@ def question(invitation: Invitation) -> Question:
         _("Is this the address that your office gave you? This phone will get its visits from there."),
         warning,
     )
+
+
+def held(session: Session, facts: Facts) -> str:
+    """What is said before a phone that still has to send something is connected anew."""
+    if not facts.taps + facts.files + facts.fixes:
+        return ""
+    words = _(
+        "This phone belongs to %(who)s. What it has not sent yet is sent only when the code is for the same technician."
+    )
+    return words % {"who": session.name or session.url.partition("://")[2]}
 
 
 def refusal(refused: Refused) -> str:
