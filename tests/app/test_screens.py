@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.app_tour import a_phone, a_photo, news  # before any Kivy
+from tests.support.app_tour import a_phone, a_photo, good_status, news  # before any Kivy
 from tests.support.window import PHONE, Driver, Touch, box, middle
 
 # isort: split
@@ -483,3 +484,17 @@ async def test_a_link_may_be_tried_again_when_there_was_no_answer(
         await driver.tap("Yes, connect")
         await driver.until(lambda: driver.sees("There is no answer."))
         assert driver.sees("Yes, connect")
+
+
+async def test_the_map_says_why_one_is_not_on_it(tmp_path: Path) -> None:
+    """A GPS that finds nothing, while one is on shift."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        app.open(MapScreen(app, "job-1"))
+        app.desk.outbox.remember({"status": replace(good_status(), seen=None, gps_trouble="no fix").to_json()})
+        app.refresh()
+        await driver.frames(2)
+        assert not driver.sees("does not find its position")
+        app.desk.tap(TapKind.shift_start)
+        app.refresh()
+        await driver.frames(2)
+        assert driver.sees("does not find its position")

@@ -12,7 +12,8 @@ from tech_app.core.tap import TapKind
 from tech_app.ui.map.job_map import JobMap
 from tech_app.ui.screens.screen import Screen
 from tech_app.ui.views.job import JobView, job_view
-from tech_app.ui.widgets import ButtonRow, PushButton
+from tech_app.ui.views.link import Line, gps_line
+from tech_app.ui.widgets import Banner, ButtonRow, PushButton
 from tech_app.ui.words import _
 
 if TYPE_CHECKING:
@@ -27,28 +28,34 @@ class MapScreen(Screen):
         self.job_id = job_id
         self.map = JobMap(app.atlas)
 
-    def view(self) -> JobView | None:
+    def view(self) -> tuple[JobView, Line | None] | None:
+        """The visit, and why one's own place is not on the map."""
         app = self.app
         job = app.job(self.job_id)
         if job is None:
             return None
-        return job_view(job, app.drafts.pictures(job.id), app.today(), app.now(), pending=False)
+        shift = app.desk.shift
+        gps = gps_line(app.desk.status(), tracked=shift.on and not shift.on_break)
+        return job_view(job, app.drafts.pictures(job.id), app.today(), app.now(), pending=False), gps
 
-    def draw(self, view: JobView | None) -> None:
-        self.bar(_("Map") if view is None else view.address or view.title)
+    def draw(self, view: tuple[JobView, Line | None] | None) -> None:
         if view is None:
+            self.bar(_("Map"))
             self._put(self.scroll, self.map)
             self.show_gone()
             return
         self._put(self.map, self.scroll)
+        visit, gps = view
+        self.bar(visit.address or visit.title)
         flow, job_id = self.app.flow, self.job_id
         buttons = [PushButton(_("Navigate"), icon="navigate", on_tap=self._navigate)]
-        action = view.action
+        action = visit.action
         if action is not None and action.kind in (TapKind.en_route, TapKind.arrived):
             kind = action.kind
             main = PushButton(action.label, icon=action.icon, kind="primary", on_tap=lambda: flow.do(kind, job_id))
             buttons.append(main)
-        self.show([], [ButtonRow(*buttons)])
+        banner = [] if gps is None else [Banner(gps.text, kind=gps.mood.value, icon=gps.icon)]
+        self.show([], [*banner, ButtonRow(*buttons)])
 
     def refresh(self) -> None:
         super().refresh()
