@@ -15,6 +15,7 @@ from tests.support.window import Driver, Look, opened  # before any Kivy
 # isort: split
 from PIL import Image, ImageDraw
 
+from tech_app.core.atlas import Atlas
 from tech_app.core.day import Day
 from tech_app.core.gps.base import NoSource
 from tech_app.core.home import Home
@@ -41,12 +42,22 @@ from tech_app.ui.screens.today import TodayScreen
 from tech_app.ui.system import System
 from tech_app.ui.views.diagnostics import Device
 from tests.support.phone_clock import SetPhoneClock
-from tests.support.server import CLONE
+from tracking_server import region
+from tracking_server.routing.valhalla import encode_shape
 
 TEN_S = 20_480 * 86_400.0 + 10 * 3600  # a Tuesday in January, UTC
 TODAY, TOMORROW = "2026-01-27", "2026-01-28"
 HOUR_S = 3600.0
-REGION = CLONE / ".venv" / "region" / "region.pmtiles"
+# Over the Long Bridge, longitudes first.
+ALONG = [
+    (24.94, 60.17),
+    (24.9443, 60.1704),
+    (24.9470, 60.1728),
+    (24.9508, 60.1760),
+    (24.9440, 60.1772),
+    (24.9354, 60.1739),
+]
+WAY = {"shape": encode_shape(ALONG), "duration_s": 300, "length_m": 1_900}
 
 
 @dataclass(frozen=True)
@@ -133,8 +144,8 @@ def visits(town: Town) -> tuple[Job, ...]:
             f"job-{n}",
             state,
             1,
-            60.1687 + n * 0.002,
-            24.9462 + n * 0.001,
+            60.1699 + n * 0.004,
+            24.9384 - n * 0.003,
             TODAY if n < 4 else TOMORROW,
             summary,
             address,
@@ -165,20 +176,10 @@ async def a_phone(folder: Path, look: Look, *, paired: bool = True) -> AsyncIter
         desk.remember(ACCEPTED, "1")
         desk.outbox.remember({"status": good_status().to_json()})
         desk.close()
-        _lay_out_the_map(folder / "device" / "map")
     device = Device("0.1.0", location_allowed=True, notices_allowed=False, battery_saved=True)
     app = StillApp(home, system=System(camera=WallCamera(), device=lambda: device))
     async with opened(app, look) as driver:
         yield app, driver
-
-
-def _lay_out_the_map(folder: Path) -> None:
-    """The demo's region, where the set-up made it; else the app says that there is no map yet."""
-    if REGION.exists():
-        folder.mkdir(parents=True)
-        (folder / "region.pmtiles").symlink_to(REGION)
-        thanks = "© OpenStreetMap contributors"
-        (folder / "region.json").write_text(json.dumps({"kind": "vector", "version": "1", "attribution": thanks}))
 
 
 def good_status() -> Status:
@@ -187,7 +188,7 @@ def good_status() -> Status:
         acknowledged_s=4_990.0,
         jobs_s=4_930.0,
         skew=Skew(0.4, 0.1),
-        seen=Seen(4_996.0, 60.1682, 24.9425, 8.0),
+        seen=Seen(4_996.0, 60.17, 24.94, 8.0),
     )
 
 
@@ -269,8 +270,24 @@ async def _day(app: DoorstepApp, driver: Driver) -> AsyncIterator[str]:
     flow.tap(TapKind.en_route, "job-1")
     yield "job-en-route"
     app.open(MapScreen(app, "job-1"))
-    yield "map"
+    yield "map-none"
     app.back()
+    if region.BASEMAP.exists():
+        lay_map(app.home.data / "with-map")
+        without, app._atlas = app._atlas, Atlas(app.home.data / "with-map", app.home.session(), app.clock)
+        screen = MapScreen(app, "job-1")
+        app.open(screen)
+        await driver.until(lambda: screen.map.route is not None, "the way")
+        screen.map.show_all()
+        await driver.frames(4)
+        await driver.until(lambda: screen.map.shelf is not None and not screen.map.shelf.busy, "the tiles")
+        yield "map"
+        app.clock.pass_time(5 * 60)
+        app.refresh()
+        yield "map-old-position"
+        app.clock.pass_time(-5 * 60)
+        app.back()
+        app._atlas = without
     _tap(app, TapKind.arrived, "job-1")
     _tap(app, TapKind.not_home, "job-1")
     app.clock.pass_time(12 * 60)
@@ -315,6 +332,14 @@ async def _day(app: DoorstepApp, driver: Driver) -> AsyncIterator[str]:
     desk.outbox.remember({"status": replace(good_status(), paired=False).to_json()})
     app.refresh()
     yield "today-removed"
+
+
+def lay_map(folder: Path) -> None:
+    """The demo's region and the way to the second visit, as a phone keeps them."""
+    for part in ("map", "ways"):
+        (folder / part).mkdir(parents=True)
+    (folder / "map" / "region.pmtiles").symlink_to(region.BASEMAP)
+    (folder / "ways" / "job-1.json").write_text(json.dumps({**WAY, "asked_s": TEN_S}))
 
 
 async def news(app: DoorstepApp) -> None:
