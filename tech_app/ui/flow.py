@@ -87,6 +87,7 @@ class Flow:
             app.say(ask.refusal(error))
             return False
         self._deaf_until_s = app.clock.since_boot() + DEAF_S
+        app.hush()
         app.refresh()
         job = None if job_id is None else app.job(job_id)
         if job is not None:

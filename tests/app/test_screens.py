@@ -156,6 +156,18 @@ async def test_late_and_breaks_are_told_with_their_words(tmp_path: Path) -> None
         ]
 
 
+async def test_what_was_said_goes_when_it_is_not_so_any_more(tmp_path: Path) -> None:
+    """On a break nobody sees one coming, and the break is not what "Undo" would take back."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        app.desk.tap(TapKind.shift_start)
+        app.flow.tap(TapKind.en_route, "job-1")
+        await driver.until(lambda: driver.sees("can see you coming"))
+        app.flow.tap(TapKind.break_start, reason="meal")
+        await driver.frames(3)
+        assert not driver.sees("can see you coming")
+        assert not driver.sees("Undo")
+
+
 async def test_a_note_is_written(tmp_path: Path) -> None:
     """An empty one is refused in words; a whole one stands among the others, and the field is empty again."""
     async with a_phone(tmp_path, PHONE) as (app, driver):
