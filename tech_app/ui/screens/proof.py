@@ -69,7 +69,9 @@ class ProofScreen(Screen):
         parts += [self._picture(draft) for draft in drafts if not draft.queued]
         queued = sum(draft.queued for draft in drafts)
         if queued:
-            words = ngettext("%(count)s is kept by the office.", "%(count)s are kept by the office.", queued)
+            words = ngettext(
+                "%(count)s was handed in with the visit.", "%(count)s were handed in with the visit.", queued
+            )
             parts.append(Text(words % {"count": queued}, tone="soft"))
         if view.job is not None and view.job.can_prove:
             parts.append(self._button(line, bool(drafts), view.busy))
