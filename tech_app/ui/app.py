@@ -57,6 +57,7 @@ class DoorstepApp(App):
         self.system = system or this_system()
         self.session: Session | None = None
         self.flow = Flow(self)
+        self.begun_notes: dict[str, str] = {}  # by job: typed, and not kept yet
         self._invitation = invitation
         self._desk: Desk | None = None
         self._drafts: Drafts | None = None

@@ -370,6 +370,26 @@ async def test_what_is_being_typed_stays_when_news_come(tmp_path: Path) -> None:
         assert (entry.text, entry.focus) == ("half a sen", True)
 
 
+async def test_a_note_that_was_not_kept_waits(tmp_path: Path) -> None:
+    """Whoever goes back to look something up finds what they had begun; once it is kept it is gone."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        app.open(NotesScreen(app, "job-1"))
+        await driver.type("For the office and the next visit", "half a sen")
+        await driver.back()
+        app.open(NotesScreen(app, "job-2"))
+        await driver.frames(2)
+        assert driver.of(TextInput)[0].text == ""
+        await driver.back()
+        app.open(NotesScreen(app, "job-1"))
+        await driver.frames(2)
+        assert driver.of(TextInput)[0].text == "half a sen"
+        await driver.tap("Keep the note")
+        await driver.back()
+        app.open(NotesScreen(app, "job-1"))
+        await driver.frames(2)
+        assert driver.of(TextInput)[0].text == ""
+
+
 async def test_a_link_asks_also_on_a_phone_that_is_somebody_s(tmp_path: Path) -> None:
     """A no leaves everything as it is."""
     async with a_phone(tmp_path, PHONE) as (app, driver):

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from tech_app.ui.app import DoorstepApp
 
 
+FIELD = "note"
+
+
 class NotesScreen(Screen):
     """The newest last, beside the field."""
 
     def __init__(self, app: DoorstepApp, job_id: str) -> None:
         super().__init__(app)
         self.job_id = job_id
+        self._typed[FIELD] = app.begun_notes.get(job_id, "")
 
     def view(self) -> tuple[NoteLine, ...] | None:
         job = self.app.job(self.job_id)
@@ -38,8 +42,11 @@ class NotesScreen(Screen):
         button = PushButton(_("Keep the note"), icon="check", kind="primary", on_tap=self._keep)
         self.show([*cards, self._field()], [button])
 
+    def close(self) -> None:
+        self.app.begun_notes[self.job_id] = self._field().text
+
     def _field(self) -> Field:
-        return self.field("note", _("For the office and the next visit"), multiline=True)
+        return self.field(FIELD, _("For the office and the next visit"), multiline=True)
 
     def _keep(self) -> None:
         field = self._field()
