@@ -530,3 +530,22 @@ async def test_the_map_says_why_one_is_not_on_it(tmp_path: Path) -> None:
         app.refresh()
         await driver.frames(2)
         assert driver.sees("does not find its position")
+
+
+async def test_of_a_long_day_only_what_changed_is_drawn_anew(tmp_path: Path) -> None:
+    """A tap on one of sixty visits does not make the cards of the others again, until their language changes."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+        long_day = [replace(first(app), id=f"job-{n}", stop_number=n, address=f"{n} High Street") for n in range(1, 61)]
+        Day(app.desk.outbox, app.clock).fetched(write_jobs(long_day), [])
+        app.desk._day.reload()
+        app.refresh()
+        before = set(driver.of("TouchCard"))
+        app.desk.tap(TapKind.shift_start)
+        app.desk.tap(TapKind.en_route, "job-2")
+        app.refresh()
+        await driver.frames(2)
+        after = set(driver.of("TouchCard"))
+        assert len(after) == 60
+        assert len(after - before) == 2, "the one that is next now, and the one that was"
+        app.choose(language="th")
+        assert not set(driver.of("TouchCard")) & after

@@ -13,13 +13,13 @@ from tech_app.ui.screens.pair import PairScreen
 from tech_app.ui.screens.screen import Screen, changed_chip, pending_chip, state_chip
 from tech_app.ui.views import said
 from tech_app.ui.views.link import Line, gps_line, link_line
-from tech_app.ui.views.today import Group, TodayView, Visit, today_view
+from tech_app.ui.views.today import TodayView, Visit, today_view
 from tech_app.ui.widgets import Banner, ButtonRow, Card, Chip, Icon, PushButton, Row, Text, TouchCard
 from tech_app.ui.widgets.wrapped_row import WrappedRow
 from tech_app.ui.words import _, ngettext
 
 if TYPE_CHECKING:
-    pass
+    from tech_app.ui.app import DoorstepApp
 
 MOST_NOTICES = 3
 
@@ -38,6 +38,14 @@ class HomeView:
 
 class TodayScreen(Screen):
     """The one that the app begins with."""
+
+    def __init__(self, app: DoorstepApp) -> None:
+        super().__init__(app)
+        self._cards: dict[Visit, Widget] = {}  # of a long day most stay as they are when one changes
+
+    def forget(self) -> None:
+        super().forget()
+        self._cards = {}
 
     def view(self) -> HomeView:
         desk, app = self.app.desk, self.app
@@ -85,8 +93,12 @@ class TodayScreen(Screen):
             content.append(self._next_card(today.next))
         else:
             content.append(Text(today.empty, role="heading", tone="soft"))
+        before, self._cards = self._cards, {}
         for group in today.groups:
-            content += self._group(group)
+            content.append(Text(group.heading, role="heading"))
+            for visit in group.visits:
+                self._cards[visit] = before.get(visit) or self._card(visit)
+                content.append(self._cards[visit])
         flow = self.app.flow
         main = len(today.shift_actions) == 1
         buttons = [
@@ -131,9 +143,6 @@ class TodayScreen(Screen):
             )
             parts.append(button)
         return TouchCard(*[part for part in parts if _says(part)], on_tap=lambda: self._open(visit.id))
-
-    def _group(self, group: Group) -> list[Widget]:
-        return [Text(group.heading, role="heading"), *(self._card(visit) for visit in group.visits)]
 
     def _card(self, visit: Visit) -> Widget:
         parts = [_chips(visit), Text(visit.window, role="strong"), Text(visit.address, role="strong"), *_about(visit)]
