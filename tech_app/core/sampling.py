@@ -21,6 +21,8 @@ COARSE_M = 100.0
 COARSE_AFTER_S = 60.0
 # 250 km/h: no van does that.
 JUMP_MPS = 70.0
+# A fix that is older than the last one by more is not late: the phone's clock was set back.
+LATE_S = 60.0
 # The phone may have been asleep or on a ferry: the third fix over there is true.
 MOST_JUMPS = 2
 # Whoever was nowhere else for so long stands; fixes of a phone on a desk wander less than this far.
@@ -93,6 +95,8 @@ def begin(battery_pct: float | None = None) -> Request:
 
 def sample(memory: Memory, fix: Fix, battery_pct: float | None, away_m: float | None) -> Decision:
     """Judge the next fix of a shift. `away_m` is the distance to the job one is on the way to, None without one."""
+    if fix.is_place and memory.seen is not None and memory.seen.time_s - fix.time_s > LATE_S:
+        memory = Memory()
     seen = memory.seen
     profile = _profile(memory, fix, away_m)
     if not fix.is_place or (seen is not None and fix.time_s <= seen.time_s):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,6 +77,18 @@ def test_a_customer_who_waits_never_sees_an_old_position() -> None:
     assert max(b - a for a, b in itertools.pairwise(jam)) < 60
 
 
+@pytest.mark.parametrize("set_s", [-2 * 365 * 86_400, -3600, 3600, 2 * 365 * 86_400])
+def test_a_clock_that_is_set_silences_nobody(set_s: float) -> None:
+    """The fixes after it are kept as those before it, whichever way it was set."""
+    before, after = drive(41), [replace(fix, time_s=fix.time_s + set_s) for fix in drive(82)[41:]]
+    assert [at_s - set_s for at_s in kept([*before, *after])[5:]] == [41, 51, 61, 71, 81]
+
+
+def test_a_fix_that_comes_late_is_passed_over() -> None:
+    """It is no clock that was set."""
+    assert kept([*drive(41), a_fix(25, 290), a_fix(41, 492)]) == [0, 10, 20, 30, 40]
+
+
 def test_setting_off_is_noticed() -> None:
     """The first fix away from where one stood is kept."""
     stood = [a_fix(t) for t in range(0, 901, 30)]
@@ -124,9 +137,10 @@ ANY_FIX = st.builds(
 
 @given(st.lists(ANY_FIX, max_size=60), st.none() | st.floats(0, 100), st.none() | st.floats(0, 5000))
 def test_any_fixes(fixes: list[Fix], battery_pct: float | None, away_m: float | None) -> None:
-    """Kept fixes go forward in time, the GPS is always asked again, and usable fixes are never silent for long."""
+    """Kept fixes go forward in time, late ones among them or not; the GPS is always asked again, and usable fixes are
+    never silent for long."""
     decisions = decide(fixes, battery_pct, away_m)
-    times = kept(fixes, battery_pct, away_m)
+    times = kept(sorted(fixes, key=lambda fix: fix.time_s // sampling.LATE_S), battery_pct, away_m)
     assert times == sorted(set(times))
     assert all(0 < decision.request.interval_s <= 60 for decision in decisions)
     longest_s = 2 * max(sampling.PACES[profile].waiting_s for profile in Profile)
