@@ -1,8 +1,8 @@
 """When to send what: a pure decision, and the small loop around it.
 
 One batch at a time: ten thousand fixes are twenty batches, and what waits meanwhile joins the next. The WebSocket is
-preferred; where it cannot be opened, plain HTTP is tried at once and the WebSocket again after five minutes. All times
-here are of the clock that is never set.
+preferred; where it cannot be opened, plain HTTP is tried at once and the WebSocket again after five minutes; where it
+breaks twice in a row, likewise. All times here are of the clock that is never set.
 """
 
 from __future__ import annotations
@@ -113,12 +113,17 @@ def failed(state: State, way: Way, error: Exception, now_s: float, luck: float) 
             told_s = min(error.retry_after_s, LONGEST_RETRY_AFTER_S)
             return replace(state, failures=state.failures + 1, told_until_s=now_s + told_s + luck * FIRST_BACKOFF_S)
     backoff_s = luck * min(FIRST_BACKOFF_S * 2.0**state.failures, LONGEST_BACKOFF_S)
+    if way is Way.http:  # when both are closed there is no network: what comes back first is not known
+        websocket_again_s = 0.0
+    elif state.failures:  # a proxy may let it be opened, and nothing through
+        websocket_again_s = now_s + WEBSOCKET_AGAIN_S
+    else:
+        websocket_again_s = state.websocket_again_s
     return replace(
         state,
         failures=min(state.failures + 1, 10),
         not_before_s=now_s + backoff_s,
-        # When both are closed there is no network: what comes back first is not known.
-        websocket_again_s=0.0 if way is Way.http else state.websocket_again_s,
+        websocket_again_s=websocket_again_s,
     )
 
 

@@ -51,6 +51,16 @@ def test_http_is_tried_at_once_where_there_is_no_websocket() -> None:
     assert next_step(away, A_TAP, 101, followed=False) == Send(Way.websocket, 500)
 
 
+def test_a_websocket_that_lets_nothing_through_is_left_alone() -> None:
+    """A proxy lets it be opened and then swallows everything: the second time plain HTTP is next."""
+    once = failed(State(), Way.websocket, NotNow("no answer"), 100, 0.5)
+    assert next_step(once, A_TAP, 101, followed=False) == Send(Way.websocket, 500)
+    twice = failed(once, Way.websocket, NotNow("no answer"), 121, 0.5)
+    assert next_step(twice, A_TAP, 123, followed=False) == Send(Way.http, 500)
+    assert next_step(answered(twice, 124), A_TAP, 420, followed=False) == Send(Way.http, 500)
+    assert next_step(answered(twice, 124), A_TAP, 422, followed=False) == Send(Way.websocket, 500)
+
+
 def test_the_backoff_grows_to_two_minutes() -> None:
     """From a second on it doubles; luck spreads it over the whole width."""
     state, widths = State(), []
