@@ -274,7 +274,7 @@ def read_jobs(text: str) -> tuple[Job, ...]:
     """The jobs of an answer of the service. What is not known is passed over; raises ValueError when it is none."""
     try:
         return tuple(_read_job(said) for said in json.loads(text)["jobs"])
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"these are no jobs ({error!r})") from error
 
 
@@ -294,7 +294,7 @@ def read_tiding(text: str) -> Tiding:
 
 def _read_job(said: dict[str, Any]) -> Job:
     known = {name: said[name] for name in Job.__slots__ if said.get(name) is not None}
-    known["state"] = State(said["state"])
+    known |= {"state": State(said["state"]), "lat": float(said["lat"]), "lon": float(said["lon"])}
     if "previous_state" in known:
         known["previous_state"] = State(known["previous_state"])
     if "promised" in known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -87,6 +88,9 @@ def read_answer(text: str | bytes) -> Answer:
         said = json.loads(text)
         ack = tuple((int(first), int(last)) for first, last in said["ack"])
         verdicts = {int(seq): str(verdict) for seq, verdict in said["verdicts"].items()}
-        return Answer(ack, verdicts, float(said["server_time"]), said.get("unreadable"))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        server_s = float(said["server_time"])
+        if not math.isfinite(server_s):
+            raise ValueError(server_s)
+        return Answer(ack, verdicts, server_s, said.get("unreadable"))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise NotNow(f"this is no answer of the service ({error!r})") from error

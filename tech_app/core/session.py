@@ -89,7 +89,7 @@ def read_invitation(address: str, code: str = "") -> Invitation:
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise Refused(Why.address, "this is no address: ask the office for it") from error
-    if not host or parts.username is not None or any(sign.isspace() for sign in address):
+    if not _is_sayable(host, parts.path) or parts.username is not None:
         raise Refused(Why.address, "this is no address: ask the office for it")
     code = "".join(sign for sign in (code or parts.fragment).upper() if sign in CODE_ALPHABET)
     if not SHORTEST_CODE <= len(code) <= LONGEST_CODE:
@@ -100,6 +100,15 @@ def read_invitation(address: str, code: str = "") -> Invitation:
     shown = f"[{host}]" if ":" in host else host
     netloc = shown if port is None else f"{shown}:{port}"
     return Invitation(f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}", netloc, code, plain)
+
+
+def _is_sayable(host: str, path: str) -> bool:
+    """Whether a request can be made for it at all: neither empty labels nor long ones, no space, no control."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return bool(host) and (host + path).isprintable() and " " not in host + path and path.isascii()
 
 
 def is_private(host: str) -> bool:
@@ -166,7 +175,7 @@ def _pair(invitation: Invitation, phone_name: str, earlier: Sequence[Session]) -
         name, firm = str(said.get("technician_name", "")), str(said.get("organisation_name", ""))
         device = str(UUID(said["device"]))  # it names a folder
         return Session(invitation.url, device, said["technician"], said["key"], name, firm)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Refused(Why.stranger, f"{invitation.host} is no service of this kind (it answered {status})") from error
 
 

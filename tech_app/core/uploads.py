@@ -67,7 +67,7 @@ class HttpFiles:
         try:
             said = json.loads(reply.body)
             return int(said["received"]), said.get("sha256")
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise NotNow(f"this is no answer of the service ({error!r})") from error
 
 

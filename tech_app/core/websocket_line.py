@@ -71,7 +71,7 @@ class WebSocketLine:
         finally:
             self._answers.pop(id_, None)
         if "error" in said:
-            raise refusal(int(said.get("status", 503)), str(said["error"]), str(said.get("retry_after", "")))
+            raise refusal(said.get("status"), str(said["error"]), str(said.get("retry_after", "")))
         return read_answer(json.dumps(said))
 
     async def close(self) -> None:
@@ -127,11 +127,12 @@ class WebSocketLine:
     def _take(self, message: str | bytes) -> None:
         try:
             said = json.loads(message)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if not isinstance(said, dict):
             return
-        answer = self._answers.get(said.get("id", 0))
+        id_ = said.get("id")
+        answer = self._answers.get(id_) if isinstance(id_, int) else None
         if answer is not None and not answer.done():
             answer.set_result(said)
         elif isinstance(said.get("news"), str):

@@ -68,7 +68,16 @@ def test_the_example_answer_is_read() -> None:
     assert [today.rule(proof) for proof in Proof] == [Rule.required, Rule.optional, Rule.off]
     assert (tomorrow.day, tomorrow.stop_number, tomorrow.phone) == ("2026-01-28", None, None)
     assert read_jobs(write_jobs([today, tomorrow])) == (today, tomorrow)
-    for nothing in ("{}", "[]", '{"jobs": [{}]}', "<html>", '{"jobs": [{"id": "a", "state": "odd"}]}'):
+    nowhere = '{"jobs": [{"id": "a", "state": "assigned", "version": 1, "lat": "here", "lon": 2}]}'
+    for nothing in (
+        "{}",
+        "[]",
+        '{"jobs": [{}]}',
+        "<html>",
+        '{"jobs": [{"id": "a", "state": "odd"}]}',
+        nowhere,
+        "[" * 9000,
+    ):
         with pytest.raises(ValueError, match=r".+"):
             read_jobs(nothing)
 

@@ -60,6 +60,10 @@ def test_an_invitation_is_read(address: str, code: str, expected: Invitation) ->
         ("https://doorstep.example@evil.example", CODE),
         ("https://", CODE),
         ("https://a b", CODE),
+        ("https://a\x00b", CODE),
+        ("https://a..example", CODE),
+        ("https://" + "a" * 64 + ".example", CODE),
+        ("https://a.example/\u0e01", CODE),
         ("https://a.example:port", CODE),
         ("https://[a", CODE),
         ("doorstep.example", ""),
@@ -143,6 +147,7 @@ async def test_a_device_is_no_path() -> None:
         (404, b"{}", "ask the office for a new one"),
         (200, b"<html>", "no service of this kind"),
         (500, b"", "no service"),
+        (200, b"[" * 9000, "no service"),
     ],
 )
 async def test_what_went_wrong_is_said(status: int, answer: bytes, said: str) -> None:

@@ -137,6 +137,15 @@ def test_a_hotels_page_is_no_answer() -> None:
             read_answer(text)
 
 
+@pytest.mark.parametrize(
+    ("ack", "server_time"), [("[[Infinity, 1]]", "1"), ("[[1, 1]]", "NaN"), ("[[1, 1]]", "9" * 400), ("[" * 9000, "1")]
+)
+def test_no_number_is_no_answer(ack: str, server_time: str) -> None:
+    """Python's JSON reads more than JSON, and not all of it can be counted with."""
+    with pytest.raises(NotNow):
+        read_answer(f'{{"ack": {ack}, "verdicts": {{}}, "server_time": {server_time}}}')
+
+
 def test_the_examples_are_what_the_phone_speaks() -> None:
     """The message, the answer and the taps that both sides keep to."""
     message = json.loads((EXAMPLES / "stream_message.json").read_text())
@@ -246,6 +255,19 @@ async def test_the_service_asks_for_time(stub: StreamStub, queue: Outbox, clock:
     assert len(stub.kept) == 2
 
 
+@pytest.mark.parametrize("status", ["abc", None, [], 5])
+async def test_a_refusal_that_says_nothing(
+    stub: StreamStub, queue: Outbox, clock: SetPhoneClock, status: object
+) -> None:
+    """It is a failure like others, whatever stands in it."""
+    stub.refuse = lambda _: {"status": status, "error": "no"}
+    fill(queue, clock, 1)
+    phone = an_uplink(stub, queue, clock)
+    await phone.step()
+    assert phone.trouble
+    await phone._lines[Way.websocket].close()
+
+
 async def test_an_empty_acknowledgement_is_a_failure(stub: StreamStub, queue: Outbox, clock: SetPhoneClock) -> None:
     """A service that answers and takes nothing is not asked without a pause."""
     stub.refuse = lambda _: {"ack": [[0, 0]], "verdicts": {}, "server_time": clock.now()}
@@ -307,6 +329,8 @@ async def test_news_reach_the_phone(stub: StreamStub, queue: Outbox, clock: SetP
     await stub.connections[0].send((EXAMPLES / "stream_news.json").read_text())
     await stub.connections[0].send("not json")
     await stub.connections[0].send("{}")
+    await stub.connections[0].send('{"id": []}')
+    await stub.connections[0].send("[" * 100_000)
     fill(queue, clock, 1)
     await phone.step()
     assert news == ["jobs"]
