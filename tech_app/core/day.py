@@ -6,6 +6,7 @@ dies in the middle shows what it had kept.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -22,7 +23,7 @@ from tech_app.core.jobs import (
     write_jobs,
     write_tiding,
 )
-from tech_app.core.outbox import Outbox
+from tech_app.core.outbox import NoRoom, Outbox
 from tech_app.core.shift import Shift, after_shift_tap, duty, possible_shift_taps, read_shift
 from tech_app.core.tap import Tap, TapKind
 from tech_app.core.tracking import Duty
@@ -75,12 +76,16 @@ class Day:
         Raises `NotNow`, `ProofMissing`, or `NoRoom` of the outbox; nothing has changed then.
         """
         tap = Tap(self._clock.now(), kind, job_id, reason, text, minutes)
-        with self._outbox.at_once():
+        try:
+            with self._outbox.at_once():
+                self.reload()
+                if job_id is None:
+                    self._tap_shift(tap)
+                else:
+                    self._tap_job(tap, proof)
+        except (NoRoom, sqlite3.Error):  # most often when all of it was to be written down, at the end
             self.reload()
-            if job_id is None:
-                self._tap_shift(tap)
-            else:
-                self._tap_job(tap, proof)
+            raise
 
     def fetched(self, text: str, pending: Sequence[Tap], etag: str = "") -> list[Tiding]:
         """Take the jobs that the service told; `pending` are the taps that waited when the fetch began.

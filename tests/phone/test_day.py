@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,25 @@ def test_a_shift_is_followed_and_a_break_is_not(day: Day) -> None:
         seen.append((day.duty.tracked, customer and customer.id))
     assert seen == [(False, None), (True, FIRST), (False, None), (True, FIRST), (False, None)]
     assert day.duty == Duty()
+
+
+def test_what_could_not_be_kept_has_not_happened(day: Day, queue: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk shows when all of it is written down: the screen must not go on as if it were."""
+    before = (day.shift, day.jobs)
+    at_once = Outbox.at_once
+
+    @contextmanager
+    def full(self: Outbox) -> Iterator[None]:
+        with at_once(self):
+            yield
+            raise NoRoom(NoRoom.__doc__)
+
+    monkeypatch.setattr(Outbox, "at_once", full)
+    for kind, job in ((TapKind.shift_start, None), (TapKind.arrived, FIRST)):
+        with pytest.raises(NoRoom):
+            day.tap(kind, job)
+    assert (day.shift, day.jobs) == before
+    assert queue.facts().taps == 0
 
 
 def test_what_is_tapped_is_there_after_a_restart(day: Day, tmp_path: Path, clock: SetPhoneClock) -> None:
