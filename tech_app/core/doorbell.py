@@ -34,7 +34,11 @@ async def hang(outbox: Outbox, rung: Callable[[str], None]) -> asyncio.DatagramT
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: _Ear(password, rung), local_addr=(LOOPBACK, 0)
     )
-    outbox.remember({NAME: f"{transport.get_extra_info('sockname')[1]} {password}"}, "NORMAL")
+    try:
+        outbox.remember({NAME: f"{transport.get_extra_info('sockname')[1]} {password}"}, "NORMAL")
+    except BaseException:
+        transport.close()
+        raise
     return transport
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -18,10 +19,9 @@ from pathlib import Path
 from tech_app.core.clock import Clock
 from tech_app.core.desk import Desk
 from tech_app.core.gps.base import Missing, NoSource, Source
-from tech_app.core.outbox import Outbox
+from tech_app.core.outbox import NoRoom
 from tech_app.core.phone import Phone, RunsElsewhere, folder_of, is_run
 from tech_app.core.session import NO_SEAL, Seal, Session, forget_session, load_session, save_session
-from tech_app.core.shift import read_shift
 
 LOOK_AGAIN_S = 2.0
 # The tracker's process has to start its Python first.
@@ -32,7 +32,7 @@ SourceFor = Callable[[Clock], Source]
 
 class Home:
     """One app's folder. `source_for` makes the source of fixes, in the process that runs the phone; it may raise
-    `Missing`. `start_tracker` starts the background service of a system that has one."""
+    `Missing`. `start_tracker` starts the background service of a system that has one; it may raise OSError."""
 
     def __init__(
         self,
@@ -111,19 +111,24 @@ class Home:
 
     async def _see_to_it(self) -> None:
         while True:
-            if self.is_run():
+            try:
+                await self._run_or_wait()
+            except (sqlite3.Error, NoRoom, OSError):  # what is full or refused now may not be so for ever
                 await self.clock.sleep(LOOK_AGAIN_S)
-            elif self._start_tracker is not None and self._on_shift():
-                self._start_tracker()
-                await self.clock.sleep(STARTS_WITHIN_S)
-            else:
-                with suppress(RunsElsewhere):
-                    await self.phone().run(lambda phone: self._start_tracker is not None and phone.on_shift)
+
+    async def _run_or_wait(self) -> None:
+        if self.is_run():
+            await self.clock.sleep(LOOK_AGAIN_S)
+        elif self._start_tracker is not None and self._on_shift():
+            self._start_tracker()
+            await self.clock.sleep(STARTS_WITHIN_S)
+        else:
+            with suppress(RunsElsewhere):
+                await self.phone().run(lambda phone: self._start_tracker is not None and phone.on_shift)
 
     def _on_shift(self) -> bool:
-        path = folder_of(self.data, self._paired()) / "outbox.db"
-        with closing(Outbox(path, self.clock)) as outbox:
-            return read_shift(outbox.recall("shift")).on
+        with closing(self._desk(self._paired())) as desk:
+            return desk.shift.on
 
     def _desk(self, session: Session) -> Desk:
         return Desk(folder_of(self.data, session), self.clock)

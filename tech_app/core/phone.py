@@ -76,13 +76,12 @@ class Phone:
     async def run(self, until: Callable[[Phone], bool] = lambda _: False) -> None:
         """Until cancelled, or until `until` holds after something changed; once. Raises `RunsElsewhere`."""
         with closing(self.outbox), _only_one(self._folder):
-            bell = await doorbell.hang(self.outbox, self._on_ring)
             loops = [
                 lambda: self.uplink.run(self._changed.set),
                 lambda: self.uploads.run(self._changed.set),
                 lambda: self.fetch.run(self._heed_duty),
                 lambda: self.tracking.run(self._see),
-                self._look_now_and_then,
+                self._listen,
             ]
             running = [asyncio.ensure_future(self._keep_on(loop)) for loop in loops]
             telling = asyncio.ensure_future(self._keep_on(lambda: self._tell(until)))
@@ -90,7 +89,6 @@ class Phone:
                 await _first_of(telling, running)
             finally:
                 await _end([*running, telling])
-                bell.close()
                 self._source.ask(None)
 
     @property
@@ -149,12 +147,14 @@ class Phone:
             self._seen = Seen(at_s, fix.lat, fix.lon, fix.accuracy_m, fix.course_deg, fix.speed_mps)
         self._changed.set()
 
-    async def _look_now_and_then(self) -> None:
-        """What was written while nobody heard the bell."""
-        while True:
-            self.day.reload()
-            self._heed_duty()
-            await self._clock.sleep(LOOK_EVERY_S)
+    async def _listen(self) -> None:
+        """To the bell; and what was written while nobody heard it is found now and then."""
+        with closing(await doorbell.hang(self.outbox, self._on_ring)):
+            self._on_ring("")
+            while True:
+                await self._clock.sleep(LOOK_EVERY_S)
+                self.day.reload()
+                self._heed_duty()
 
     async def _tell(self, until: Callable[[Phone], bool]) -> None:
         """Write down how it is, when that changed."""

@@ -48,10 +48,13 @@ def data_folder() -> Path:
 
 
 def start_tracker(notice: Notice) -> None:
-    """Start the service; only while the app is on the screen, as Android allows it only then."""
+    """Start the service. Raises OSError when Android does not allow it, as while the app is not on the screen."""
     activity = _java("org.kivy.android.PythonActivity").mActivity
     service = _java(f"{activity.getPackageName()}.Service{SERVICE}")
-    service.start(activity, ICON, notice.title, notice.text, notice.to_json())
+    try:
+        service.start(activity, ICON, notice.title, notice.text, notice.to_json())
+    except importlib.import_module("jnius").JavaException as error:
+        raise OSError(f"the tracker may not start now: {error}") from error
 
 
 def show_notice(notice: Notice) -> None:

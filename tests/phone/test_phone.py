@@ -213,6 +213,22 @@ async def test_the_tracker_runs_the_shift(desk: Desk, stub: StreamStub, tmp_path
     assert len(trackers) == 1
 
 
+async def test_a_tracker_that_may_not_start_is_asked_again(
+    desk: Desk, stub: StreamStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Android lets nobody start it while the app is out of sight."""
+    monkeypatch.setattr("tech_app.core.home.LOOK_AGAIN_S", 0.01)
+    asked: list[None] = []
+
+    def refused() -> None:
+        asked.append(None)
+        raise OSError("not now")
+
+    desk.tap(TapKind.shift_start)
+    async with running(a_home(tmp_path, refused)):
+        await until(lambda: len(asked) > 1)
+
+
 async def test_a_tracker_has_done_when_nothing_can_be_done(home: Home, desk: Desk) -> None:
     """Not during a shift, even when all is sent; after it, when nothing waits, or the service takes nothing."""
     phone = home.phone()
@@ -266,6 +282,27 @@ async def test_a_disk_that_is_full_for_a_while(
         await until(lambda: desk.changed() and desk.status().storage_trouble)
         await until(lambda: desk.facts().taps == 0)
         await until(lambda: desk.changed() and desk.status().storage_trouble is None)
+
+
+@pytest.mark.parametrize("method", ["__init__", "remember", "facts"])
+async def test_a_disk_that_is_full_when_the_app_starts(
+    home: Home, desk: Desk, stub: StreamStub, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Whatever cannot be opened or written then: when there is room again, what waits is sent."""
+    monkeypatch.setattr("tech_app.core.phone.AGAIN_AFTER_S", 0.05)
+    monkeypatch.setattr("tech_app.core.home.LOOK_AGAIN_S", 0.05)
+    desk.tap(TapKind.shift_start)
+    ordinary, failed = getattr(Outbox, method), []
+
+    def full_at_first(self: Outbox, *arguments: object) -> object:
+        if len(failed) < 3:
+            failed.append(True)
+            raise sqlite3.OperationalError("database or disk is full")
+        return ordinary(self, *arguments)
+
+    monkeypatch.setattr(Outbox, method, full_at_first)
+    async with running(home):
+        await until(lambda: len(failed) == 3 and desk.facts().taps == 0)
 
 
 def test_a_bell_without_a_hearer(tmp_path: Path) -> None:
