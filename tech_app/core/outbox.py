@@ -71,6 +71,8 @@ CREATE TABLE IF NOT EXISTS tally (
 INSERT OR IGNORE INTO tally VALUES (1, 0, 0);
 """
 
+WAS_SET = "abs(offset_s - :offset_s) > :step_s"
+
 Ranges = Sequence[tuple[int, int]]
 Durability = Literal["NORMAL", "FULL"]
 
@@ -167,9 +169,16 @@ class Outbox:
         self._offset_s = clock.now() - clock.since_boot()
         self._durability: Durability | None = None
         self._db = sqlite3.connect(path, timeout=OTHER_PROCESS_S, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.executescript(SCHEMA)
-        self._heed_restart()
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.executescript(SCHEMA)
+            # 25 ms when the queue is full. What is broken in the middle would else be found by what is sent next.
+            if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("the file is broken")
+            self._heed_restart()
+        except BaseException:
+            self._db.close()  # before another file takes its name
+            raise
 
     def close(self) -> None:
         self._db.close()
@@ -386,8 +395,11 @@ class Outbox:
 
     def _begin_stream(self, today: int) -> int:
         self._db.execute("UPDATE stream SET open = 0")
+        # The last of each day stays: a tablet without a clock of its own comes back to the same day with each start.
         self._db.execute(
-            "DELETE FROM stream WHERE id >> ? <> ? AND n NOT IN (SELECT n FROM item)", (STREAM_DAY_SHIFT, today)
+            "DELETE FROM stream WHERE n NOT IN (SELECT n FROM item)"
+            " AND id NOT IN (SELECT max(id) FROM stream GROUP BY id >> ?)",
+            (STREAM_DAY_SHIFT,),
         )
         into_day_s = self._clock.now() - today * DAY_S
         first = (today << STREAM_DAY_SHIFT) + int(into_day_s * STREAMS_PER_SECOND)
@@ -401,26 +413,26 @@ class Outbox:
 
         What the clock of the earlier streams showed now is not known: they are sent with the present time.
         """
-        changed = (self._offset_s, CLOCK_STEP_S)
-        if self._db.execute("SELECT 1 FROM stream WHERE abs(offset_s - ?) > ? LIMIT 1", changed).fetchone():
+        changed = {"offset_s": self._offset_s, "step_s": CLOCK_STEP_S}
+        if self._db.execute(f"SELECT 1 FROM stream WHERE {WAS_SET} LIMIT 1", changed).fetchone():  # noqa: S608 - ours
             with self._transaction():
-                self._db.execute(
-                    "UPDATE stream SET open = 0, offset_s = ? WHERE abs(offset_s - ?) > ?", (self._offset_s, *changed)
-                )
+                self._db.execute(f"UPDATE stream SET open = 0, offset_s = :offset_s WHERE {WAS_SET}", changed)  # noqa: S608
 
     def _heed_clock(self) -> None:
         """When the clock was set meanwhile, the streams so far go on with what it would have shown.
 
         A phone that starts in the wrong year is put right by the network just when it could send: without this its
-        taps would be years old.
+        taps would be years old. Each stream says by itself which setting it goes by, as the other process may have
+        noticed what this one did not, and the other way round.
         """
-        before_s, self._offset_s = self._offset_s, self._clock.now() - self._clock.since_boot()
-        step_s = self._offset_s - before_s
-        if abs(step_s) > CLOCK_STEP_S:
-            with self._transaction():  # the other process may have noticed it first
+        self._offset_s = self._clock.now() - self._clock.since_boot()
+        changed = {"offset_s": self._offset_s, "step_s": CLOCK_STEP_S}
+        if self._db.execute(f"SELECT 1 FROM stream WHERE {WAS_SET} LIMIT 1", changed).fetchone():  # noqa: S608 - ours
+            with self._transaction():
                 self._db.execute(
-                    "UPDATE stream SET open = 0, offset_s = ?, ahead_s = ahead_s - ? WHERE abs(offset_s - ?) <= ?",
-                    (self._offset_s, step_s, before_s, CLOCK_STEP_S),
+                    "UPDATE stream SET open = 0, ahead_s = ahead_s + offset_s - :offset_s, offset_s = :offset_s"  # noqa: S608
+                    f" WHERE {WAS_SET}",
+                    changed,
                 )
 
     def _thin(self, fixes: int) -> None:

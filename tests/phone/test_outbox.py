@@ -206,6 +206,38 @@ def test_two_processes_notice_one_setting_of_the_clock(tmp_path: Path, clock: Se
     tracker.close()
 
 
+def test_each_process_may_miss_that_the_clock_was_set(tmp_path: Path, clock: SetPhoneClock) -> None:
+    """One looks while the clock is wrong, the other only when it is right again."""
+    screen, tracker = (Outbox(tmp_path / "outbox.db", clock) for _ in range(2))
+    screen.append_tap(Tap(clock.now(), TapKind.shift_start))
+    clock.set_forward(-YEAR_S)
+    screen.append_tap(Tap(clock.now(), TapKind.break_start))
+    clock.set_forward(YEAR_S)
+    for true_s in (NOON_S, NOON_S - YEAR_S):
+        batch = tracker.next_batch(500)
+        assert batch is not None
+        assert batch.sent_s == true_s
+        tracker.forget(batch, named(batch), {})
+    screen.close()
+    tracker.close()
+
+
+def test_a_tablet_without_a_clock_of_its_own(tmp_path: Path, clock: SetPhoneClock) -> None:
+    """Each morning it begins at the same second of the same year until it has a network: no stream comes twice."""
+    streams = []
+    for _ in range(3):
+        clock.now_s, clock.since_boot_s = NOON_S, 20.0
+        queue = Outbox(tmp_path / "outbox.db", clock)
+        queue.append_tap(Tap(clock.now(), TapKind.shift_start))
+        clock.set_forward(YEAR_S)
+        queue.append_fix(a_fix(clock.now()))
+        while batch := queue.next_batch(500):
+            streams.append(batch.stream)
+            queue.forget(batch, named(batch), {})
+        queue.close()
+    assert len(set(streams)) == 6
+
+
 def test_a_full_queue_thins_its_older_half(
     queue: Outbox, clock: SetPhoneClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +320,25 @@ def test_a_broken_file_is_put_aside(tmp_path: Path, clock: SetPhoneClock, garbag
     assert queue.facts().fixes == 1
     assert (None if broken is None else broken.read_bytes()) == (garbage or None)
     queue.close()
+
+
+def test_a_file_that_is_broken_inside_is_put_aside(tmp_path: Path, clock: SetPhoneClock) -> None:
+    """Its beginning is well: it is found when it is opened, not by what is to be sent next, and then at every try."""
+    path = tmp_path / "outbox.db"
+    queue = Outbox(path, clock)
+    append_many(queue, 500, clock.now())
+    (page_bytes,) = queue._db.execute("PRAGMA page_size").fetchone()
+    queue.close()
+    whole = path.read_bytes()
+    for page in range(len(whole) // page_bytes):
+        torn = whole[: page * page_bytes] + bytes(page_bytes) + whole[(page + 1) * page_bytes :]
+        path.write_bytes(torn)
+        queue, broken = outbox.open_outbox(path, clock)
+        queue.next_batch(1000)
+        queue.append_fix(a_fix(clock.now()))
+        queue.close()
+        assert broken is None or broken.read_bytes() == torn
+        assert not path.with_name("outbox.db-wal").exists()
 
 
 def test_what_is_no_number_is_never_written(queue: Outbox, clock: SetPhoneClock) -> None:
