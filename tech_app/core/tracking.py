@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tech_app.core.fix import Fix
 from tech_app.core.geo import distance_m
-from tech_app.core.gps.base import Missing, Source
+from tech_app.core.gps.base import Missing, Request, Source
 from tech_app.core.outbox import NoRoom, Outbox
 from tech_app.core.sampling import Decision, Memory, begin, sample
 from tech_app.core.uplink import Uplink
@@ -32,21 +32,19 @@ class Tracking:
         self._uplink = uplink
         self._battery_pct = battery_pct
         self._duty = Duty()
+        self._is_refused = False
         self._memory = Memory()
 
     def change(self, duty: Duty) -> None:
-        """A shift, a break or a drive began or ended: what the GPS is asked for changes at once."""
-        if duty == self._duty:
+        """A shift, a break or a drive began or ended: what the GPS is asked for changes at once. One that refused is
+        asked again, as it may be allowed by now."""
+        if duty == self._duty and not self._is_refused:
             return
         if duty.tracked and not self._duty.tracked:
             self._memory = Memory()
         self._duty = duty
         self._uplink.followed = duty.goal is not None
-        try:
-            self._source.ask(begin(self._battery_pct()) if duty.tracked else None)
-            self.trouble = None
-        except Missing as error:
-            self.trouble = str(error)
+        self._ask(begin(self._battery_pct()) if duty.tracked else None)
 
     async def run(self, changed: Callable[[], None] = lambda: None) -> None:
         """Until cancelled, or until a recording ends; calls `changed` after each fix."""
@@ -54,6 +52,15 @@ class Tracking:
             if self._duty.tracked:  # one may have been on its way when the shift ended
                 self._take(fix)
                 changed()
+
+    def _ask(self, request: Request | None) -> None:
+        try:
+            self._source.ask(request)
+        except Missing as error:
+            self.trouble, self._is_refused = str(error), True
+            return
+        if self._is_refused:
+            self.trouble, self._is_refused = None, False
 
     def _take(self, fix: Fix) -> None:
         battery_pct = self._battery_pct()
@@ -63,7 +70,7 @@ class Tracking:
             away_m = distance_m(fix.lat, fix.lon, *self._duty.goal)
         decision = sample(self._memory, fix, battery_pct, away_m)
         self._memory, self.last = decision.memory, (fix, decision)
-        self._source.ask(decision.request)
+        self._ask(decision.request)
         if not decision.keep:
             return
         try:

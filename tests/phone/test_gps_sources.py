@@ -196,6 +196,9 @@ class Java(ModuleType):
     class PythonJavaClass:
         pass
 
+    class JavaException(Exception):
+        pass
+
     def java_method(self, signature: str, name: str) -> Callable[[Any], Any]:
         def mark(method: Any) -> Any:
             method.java = (name, signature)
@@ -239,6 +242,24 @@ async def test_a_batch_of_locations_is_taken_whole(monkeypatch: pytest.MonkeyPat
     assert source.trouble is not None
     source.ask(None)
     assert java.calls[-1] == ("removed",)
+
+
+async def test_location_that_is_not_allowed_is_told_until_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Java throws then: one sentence, each time it is asked."""
+    java = Java()
+    monkeypatch.setitem(sys.modules, "jnius", java)
+    source = AndroidSource(SetPhoneClock())
+
+    def refuse(*call: Any) -> None:
+        raise java.JavaException("java.lang.SecurityException")
+
+    allowed, source._manager.requestLocationUpdates = source._manager.requestLocationUpdates, refuse
+    for _ in range(2):
+        with pytest.raises(Missing, match="allow location"):
+            source.ask(Request(5))
+    source._manager.requestLocationUpdates = allowed
+    source.ask(Request(5))
+    assert java.calls[-1][0] == "fused"
 
 
 async def test_elsewhere_than_on_android_the_way_out_is_told() -> None:

@@ -84,7 +84,7 @@ async def test_a_drive_is_followed_more_closely(queue: Outbox) -> None:
 
 
 async def test_trouble_is_said(queue: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A phone without GPS and one without room go on, and say what to do."""
+    """A phone without GPS and one without room go on, and say what to do; a GPS that is allowed later is asked then."""
     source = Given()
     tracking = Tracking(source, queue, Uplink(queue, {}, SetPhoneClock()), lambda: None)
 
@@ -98,6 +98,8 @@ async def test_trouble_is_said(queue: Outbox, monkeypatch: pytest.MonkeyPatch) -
         patch.setattr(source, "ask", no_gps)
         tracking.change(ON_SHIFT)
     assert tracking.trouble == "this device has no GPS: choose another source"
+    tracking.change(ON_SHIFT)
+    assert (tracking.trouble, source.asked) == (None, [5])
     monkeypatch.setattr(queue, "append_fix", no_room)
     source.give(Fix(NOON_S, 41, -8.61), None)
     await tracking.run()

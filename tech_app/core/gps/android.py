@@ -99,19 +99,27 @@ class AndroidSource:
     def ask(self, request: Request | None) -> None:
         if request == self._running:
             return
-        self._running = request
         self._manager.removeUpdates(self._listener)
-        if request is None:
-            return
+        self._running = None
+        if request is not None:
+            self._listen(request)
+        self._running = request
+
+    def fixes(self) -> AsyncIterator[Fix]:
+        return self._mailbox.fixes()
+
+    def _listen(self, request: Request) -> None:
         providers = wanted_providers(list(self._manager.getProviders(False).toArray()), self._api)
         if not providers:
             raise Missing("this device has no GPS: choose another source")
         looper = self._jnius.autoclass("android.os.Looper").getMainLooper()
-        for name in providers:
-            self._manager.requestLocationUpdates(name, round(request.interval_s * 1000), 0.0, self._listener, looper)
-
-    def fixes(self) -> AsyncIterator[Fix]:
-        return self._mailbox.fixes()
+        try:
+            for name in providers:
+                self._manager.requestLocationUpdates(
+                    name, round(request.interval_s * 1000), 0.0, self._listener, looper
+                )
+        except self._jnius.JavaException as error:
+            raise Missing("the app may not see where it is: allow location for it in the phone's settings") from error
 
     def _on_locations(self, locations: Iterable[Any]) -> None:
         """On the main thread, oldest first."""
