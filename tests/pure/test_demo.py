@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracking_server.demo.drive import BRAKES_MPS2, CORNER_MPS, CRUISE_MPS, SPEEDS_UP_MPS2, Ride, ride
+from tracking_server.demo.guest import told_at_first
 from tracking_server.demo.streets import apart, believed, grid, reaching_each_other, spread
 from tracking_server.domain.geo import Plane, distance_m
+from tracking_server.installation import UserError
 from tracking_server.routing.valhalla import LonLat, Matrix
 
 CORNER = (24.9450, 60.1700)
@@ -140,3 +142,12 @@ def test_chosen_doors_are_far_from_each_other() -> None:
     assert spread(times, range(5), 3) == [2, 0, 4]
     assert spread(times, [0, 4], 9) in ([0, 4], [4, 0])
     assert spread(times, [], 3) == []
+
+
+def test_a_demo_that_ends_without_a_word_is_not_waited_for() -> None:
+    """Whoever wants a place in it is told, also when it ended in the middle of its document."""
+    whole = ["{\n", '  "phone": {"url": "http://127.0.0.1:1"}\n', "}\n"]
+    assert told_at_first([*whole, "later\n"]) == {"phone": {"url": "http://127.0.0.1:1"}}
+    for count in range(len(whole)):
+        with pytest.raises(UserError, match="did not start"):
+            told_at_first(whole[:count])

@@ -11,7 +11,7 @@ import fcntl
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,12 +61,19 @@ def _demo(installation: Installation) -> Iterator[str]:
     ) as demo:
         try:
             assert demo.stdout is not None  # noqa: S101 (it is a pipe)
-            lines = list(iter(demo.stdout.readline, "}\n"))
-            if demo.poll() is not None or "" in lines[-1:]:
-                raise UserError("the demo did not start: see the lines above")
-            yield str(json.loads("".join([*lines, "}"]))["phone"]["url"])
+            yield str(told_at_first(demo.stdout)["phone"]["url"])
         finally:
             demo.terminate()
+
+
+def told_at_first(lines: Iterable[str]) -> dict[str, Any]:
+    """The JSON document that a demo prints when it runs. Raises `UserError` when it ended before that."""
+    told = ""
+    for line in lines:
+        told += line
+        if line == "}\n":
+            return dict(json.loads(told))
+    raise UserError("the demo did not start: see the lines above")
 
 
 def running_demo(installation: Installation) -> str | None:
