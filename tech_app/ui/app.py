@@ -34,6 +34,7 @@ from tech_app.ui.screens.screen import Screen
 from tech_app.ui.screens.today import TodayScreen
 from tech_app.ui.system import System, this_system
 from tech_app.ui.theme import theme
+from tech_app.ui.views import said
 from tech_app.ui.widgets import Choice, Sheet, Snackbar
 from tech_app.ui.words import _
 
@@ -255,7 +256,7 @@ class DoorstepApp(App):
             if self.session is not None:
                 self._take_desk(self.session)
         self.begin()
-        who = ", ".join(part for part in (session.name, session.firm) if part) or invitation.host
+        who = said.technician(session) or invitation.host
         self.say(_("This phone now belongs to %(who)s.") % {"who": who})
 
     def unpair(self) -> None:

@@ -255,6 +255,14 @@ def test_unpairing_says_what_would_be_lost() -> None:
     assert unpair_question(Facts(1, 4, 0, 0)).startswith("5 things are not sent yet")
 
 
+def test_a_phone_says_whose_it_is() -> None:
+    """As a list is written in the language; a service may tell less."""
+    session = Session("https://doorstep.example", "d", "t", "k", "سليم", "سباكة النهر")
+    assert said.technician(replace(session, firm="")) == "سليم"
+    words.use("ar")
+    assert said.technician(session) == "سليم، سباكة النهر"
+
+
 def test_only_what_something_speaks_against_is_asked() -> None:
     """Off shift, on a break, out of order, a shift that ends too early; everything else counts at once."""
     driving = (replace(JOBS[0], state=State.en_route), *JOBS[1:])

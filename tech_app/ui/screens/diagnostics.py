@@ -11,6 +11,7 @@ from tech_app.core.preferences import Look
 from tech_app.ui import words
 from tech_app.ui.screens.privacy import PrivacyScreen
 from tech_app.ui.screens.screen import Screen
+from tech_app.ui.views import said
 from tech_app.ui.views.diagnostics import DiagnosticsView, diagnostics_view
 from tech_app.ui.views.diagnostics import Row as Fact
 from tech_app.ui.views.job import navigators
@@ -51,11 +52,12 @@ class DiagnosticsScreen(Screen):
         device, copy, now_s = app.system.device(), app.atlas.region.progress, app.clock.since_boot()
         facts = diagnostics_view(desk.status(), desk.facts(), app.session, device, copy, now_s, tracked=tracked)
         needs = device.location_allowed is False or device.notices_allowed is False or device.battery_saved is True
-        who = ", ".join(part for part in (app.session.name, app.session.firm) if part)
         apps = dict(navigators(app.system.platform))
         language = words.OWN_NAMES[chosen.language] if chosen.language else _("As the phone")
         navigator = apps.get(chosen.navigator, "") if chosen.navigator else ""
-        return facts, Settings(who, needs, language, looks()[chosen.look], navigator or _("Ask when needed"))
+        return facts, Settings(
+            said.technician(app.session), needs, language, looks()[chosen.look], navigator or _("Ask when needed")
+        )
 
     def draw(self, view: tuple[DiagnosticsView, Settings] | None) -> None:
         self.bar(_("Diagnostics"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tech_app.core.jobs import Job, News, Proof, Reason, Rule, State, Tiding
 from tech_app.core.outbox import DeadTap
+from tech_app.core.session import Session
 from tech_app.core.tap import Tap, TapKind
 from tech_app.ui.words import _, clock_time, window
 
@@ -152,6 +153,13 @@ def dead(told: DeadTap, jobs: Iterable[Job]) -> str:
 def name(job: Job) -> str:
     """Whom a visit is for, by name where there is one."""
     return job.customer or job.address or _("a customer")
+
+
+def technician(session: Session) -> str:
+    """Whose this phone is: "Aino Virtanen, Ribeira Plumbing"; empty where the service does not tell."""
+    if session.name and session.firm:
+        return _("%(some)s, %(more)s") % {"some": session.name, "more": session.firm}
+    return session.name or session.firm
 
 
 def joined(parts: Sequence[str]) -> str:
