@@ -178,6 +178,8 @@ class DoorstepApp(App):
 
     def back(self) -> None:
         """To the screen before, or out of the app."""
+        if self.screen.step_back():
+            return
         if len(self._stack) > 1:
             self._stack.pop().close()
             self._show()

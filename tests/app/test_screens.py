@@ -549,3 +549,28 @@ async def test_of_a_long_day_only_what_changed_is_drawn_anew(tmp_path: Path) -> 
         assert len(after - before) == 2, "the one that is next now, and the one that was"
         app.choose(language="th")
         assert not set(driver.of("TouchCard")) & after
+
+
+async def test_back_from_the_question_leads_to_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not out of the app; and nowhere while the code is being used, which cannot be taken back."""
+    left = []
+    async with a_phone(tmp_path, PHONE, paired=False) as (app, driver):
+        app.system = System(leave=lambda: left.append(True))
+        used = asyncio.Event()
+
+        async def pairing(_: object) -> None:
+            await used.wait()
+
+        monkeypatch.setattr(app, "pair", pairing)
+        await driver.type("Address of your office's Doorstep", "https://doorstep.example")
+        await driver.type("Code", "ABCD2345")
+        await step(app, driver, "Go on")
+        assert driver.sees("Connect to doorstep.example?")
+        await driver.back()
+        assert driver.sees("Connect this phone")
+        assert [entry.text for entry in driver.of(TextInput)] == ["https://doorstep.example", "ABCD2345"]
+        await step(app, driver, "Go on", "Yes, connect")
+        await driver.back()
+        assert driver.sees("Connecting")
+        assert left == []
+        used.set()

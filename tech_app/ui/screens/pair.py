@@ -112,6 +112,14 @@ class PairScreen(Screen):
         self._read(*(field.text for field in self._entries()))
         self.refresh()
 
+    def step_back(self) -> bool:
+        if self._busy:
+            return True
+        if self._invitation is None or self.app.session is not None:
+            return False
+        self._begin_again()
+        return True
+
     def _begin_again(self) -> None:
         self._invitation, self._trouble = None, ""
         self.refresh()

@@ -63,6 +63,10 @@ class Screen(Page):
         self._typed = {name: field.text for name, field in self._fields.items()}
         self._fields = {}
 
+    def step_back(self) -> bool:
+        """Back was touched: whether that was for the screen itself, which stays."""
+        return False
+
     def close(self) -> None:
         """The screen is left for good."""
 
