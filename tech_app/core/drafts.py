@@ -46,8 +46,10 @@ class Drafts:
         self._outbox = outbox
         self._folder = folder
         remembered = _read(outbox.recall(MEMORY))
+        pending = {file.id: file.path for file in outbox.pending_files()}
+        remembered = [replace(draft, queued=draft.queued or draft.id in pending) for draft in remembered]
         self._drafts = [draft for draft in remembered if draft.queued or self.path(draft).exists()]
-        wanted = {self.path(draft) for draft in self._drafts} | {file.path for file in outbox.pending_files()}
+        wanted = {self.path(draft) for draft in self._drafts} | set(pending.values())
         for path in folder.iterdir():
             if path not in wanted:
                 path.unlink(missing_ok=True)  # left by a phone that died between two steps

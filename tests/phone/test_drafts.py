@@ -74,6 +74,8 @@ def test_a_death_while_handing_over_does_no_harm(drafts: Drafts, queue: Outbox, 
     drafts.hand_over("a")
     queue.remember({MEMORY: remembered or ""})
     again = Drafts(queue, tmp_path / "drafts")
+    (draft,) = again.of("a")
+    assert draft.queued, "it can be sent, and gone from the disk, at any moment"
     again.hand_over("a")
     assert len(queue.pending_files()) == 1
 
