@@ -31,6 +31,8 @@ from tech_app.core.websocket_line import KEY_REVOKED, WebSocketLine
 TELL_EVERY_S = 1.0
 LOOK_EVERY_S = 60.0
 AGAIN_AFTER_S = 10.0
+# A service may keep no files at all: nobody is told for ever that they are followed for that.
+FILES_WITHIN_S = 3600.0
 
 
 class RunsElsewhere(Exception):
@@ -59,6 +61,7 @@ class Phone:
         trust = tls() if session.url.startswith("https:") else None
         url, key = session.url, session.key
         self._folder, self._clock, self._source = folder, clock, source
+        self._begun_s = clock.since_boot()
         self.outbox, self.broken = open_outbox(folder / "outbox.db", clock)
         self.day = Day(self.outbox, clock)
         lines: dict[Way, Line] = {
@@ -97,9 +100,12 @@ class Phone:
 
     @property
     def is_done(self) -> bool:
-        """There is no shift, and nothing left that the service would take."""
+        """There is no shift, and nothing left that the service would take. Files that it has not taken for an hour wait
+        for the next time that the app is opened."""
         facts = self.outbox.facts()
-        waits = facts.taps + facts.fixes + facts.files > 0
+        taken_s = max(self._begun_s, self.uplink.acknowledged_s or 0.0, self.uploads.state.last_answer_s)
+        is_file_awaited = facts.files > 0 and self._clock.since_boot() - taken_s < FILES_WITHIN_S
+        waits = facts.taps + facts.fixes > 0 or is_file_awaited
         return not self.on_shift and not (waits and self.status().paired)
 
     def status(self) -> Status:

@@ -1,6 +1,6 @@
 """The process that runs the phone during a shift, also when the app is not on the screen: core only.
 
-It ends by itself when the shift is over and all of it is sent.
+It ends by itself when the shift is over and all of it is sent that the service takes.
 """
 
 from __future__ import annotations

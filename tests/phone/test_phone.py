@@ -24,12 +24,13 @@ from tech_app.core.gps.base import Missing
 from tech_app.core.gps.simulator import SimulatorSource
 from tech_app.core.home import Home
 from tech_app.core.jobs import News, State
-from tech_app.core.outbox import Outbox
+from tech_app.core.outbox import Outbox, QueuedFile
 from tech_app.core.phone import RunsElsewhere, is_run
 from tech_app.core.session import Session
 from tech_app.core.status import Connection, Status, age_s, read_status
 from tech_app.core.tap import TapKind
 from tech_app.core.websocket_line import REVOKED
+from tests.support.phone_clock import AheadClock
 from tests.support.stream_stub import KEY, StreamStub, streaming
 
 JOBS = (Path(__file__).parents[1] / "contract" / "examples" / "jobs_answer.json").read_text()
@@ -243,6 +244,24 @@ async def test_a_tracker_has_done_when_nothing_can_be_done(home: Home, desk: Des
         done.append(phone.is_done)
     phone.uplink.state = replace(phone.uplink.state, paired=False)
     assert [*done, phone.is_done] == [True, False, False, True]
+    phone.outbox.close()
+
+
+async def test_a_tracker_does_not_wait_for_ever_for_a_file(stub: StreamStub, tmp_path: Path) -> None:
+    """A service that keeps none never takes it: after an hour it is left for the next time that the app is opened."""
+    clock = AheadClock()
+    home = Home(tmp_path, clock, lambda clock: SimulatorSource(clock, PORTO))
+    home.pair(a_session(stub))
+    phone = home.phone()
+    phone.outbox.add_file(QueuedFile("a", FIRST, "photo", tmp_path / "a.jpg", "0" * 64, 10, clock.now()))
+    done = [phone.is_done]
+    clock.pass_time(3590)
+    done.append(phone.is_done)
+    phone.uploads.state = replace(phone.uploads.state, last_answer_s=clock.since_boot())
+    clock.pass_time(20)
+    done.append(phone.is_done)
+    clock.pass_time(3600)
+    assert [*done, phone.is_done] == [False, False, False, True]
     phone.outbox.close()
 
 
