@@ -218,9 +218,9 @@ class DoorstepApp(App):
     def say(self, text: str, *, action: str = "", on_action: Callable[[], Any] | None = None) -> None:
         """A sentence over the actions at the bottom, for some seconds."""
 
-        def show(*_: object) -> None:  # when the actions have their height
-            above = self.screen.actions.height if self._stack else 0.0
-            Snackbar(text, action=action, on_action=on_action, above=above).show(self.stage)
+        def show(*_: object) -> None:  # on the screen that is seen by then
+            Snackbar(text, action=action, on_action=on_action).show(self.stage)
+            self.stage.lift()
 
         self.hush()
         self._saying = Frames.schedule_once(show, 0)
@@ -355,9 +355,18 @@ class Stage(FloatLayout):
         if self._screen is screen:
             return
         if self._screen is not None:
+            self._screen.actions.unbind(height=self.lift)
             self.remove_widget(self._screen)
         self._screen = screen
         self.add_widget(screen, index=len(self.children))
+        screen.actions.bind(height=self.lift)
+        self.lift()
+
+    def lift(self, *_: object) -> None:
+        """What is said stands on the actions of the screen, however high they are."""
+        above = self._screen.actions.height - insets.bottom if self._screen is not None else 0.0
+        for bar in [child for child in self.children if isinstance(child, Snackbar)]:
+            bar.lift(above)
 
     def paint(self, *_: object) -> None:
         self._colour.rgba = theme.paper

@@ -574,3 +574,24 @@ async def test_back_from_the_question_leads_to_the_code(tmp_path: Path, monkeypa
         assert driver.sees("Connecting")
         assert left == []
         used.set()
+
+
+async def test_what_is_said_stands_on_the_actions(tmp_path: Path) -> None:
+    """Also when they grow by what is missing, and on the screen one goes back to."""
+    async with a_phone(tmp_path, PHONE) as (app, driver):
+
+        def apart() -> float:
+            (bar,) = driver.of("Snackbar")
+            return float(bar.y - app.screen.actions.top)
+
+        app.desk.tap(TapKind.shift_start)
+        app.open(JobScreen(app, "job-1"))
+        await driver.frames(3)
+        app.flow.tap(TapKind.start, "job-1")
+        await driver.until(lambda: driver.sees("has begun"))
+        await driver.frames(4)
+        assert driver.sees("Still missing")
+        assert 0 <= apart() < 20
+        app.back()
+        await driver.frames(4)
+        assert 0 <= apart() < 20

@@ -29,7 +29,6 @@ class Snackbar(Row):
         action: str = "",
         on_action: Callable[[], Any] | None = None,
         seconds: float = SHOWN_S,
-        above: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -41,7 +40,7 @@ class Snackbar(Row):
         self.text = text
         self._on_action = on_action
         self._seconds = seconds
-        self._above = above
+        self._above = 0.0
         self.words = Text(text, tone="paper")
         self.add_widget(self.words)
         self.button = PushButton(action, kind="inverse", size_hint_x=None, on_tap=self._act) if action else None
@@ -52,7 +51,7 @@ class Snackbar(Row):
         self.paint()
 
     def show(self, over: FloatLayout) -> None:
-        """`above` pixels over its lower edge, so that the actions there stay free."""
+        """At its lower edge, until `lift`."""
         for other in [child for child in over.children if isinstance(child, Snackbar)]:
             over.remove_widget(other)
         over.add_widget(self)
@@ -61,6 +60,11 @@ class Snackbar(Row):
         self._stand()
         if self._seconds:
             Clock.schedule_once(self.hide, self._seconds)
+
+    def lift(self, above: float) -> None:
+        """So many pixels over the lower edge, so that the actions there stay free."""
+        self._above = above
+        self._stand()
 
     def hide(self, *_: object) -> None:
         if self.parent is not None:
