@@ -74,6 +74,7 @@ class Home:
         forget_session(self.data / "session")
         if session is not None:
             with closing(self._desk(session)) as desk:
+                desk.poke()  # a tracker ends then
                 facts = desk.facts()
             if not facts.taps + facts.fixes + facts.files:
                 shutil.rmtree(folder_of(self.data, session))

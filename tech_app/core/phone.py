@@ -10,7 +10,7 @@ import asyncio
 import fcntl
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from tech_app.core import doorbell
@@ -168,11 +168,13 @@ class Phone:
         while True:
             await self._changed.wait()
             self._changed.clear()
+            is_over = until(self)
             status = self.status()
             if status != told:
-                self.outbox.remember({"status": status.to_json()}, "NORMAL")
+                with suppress(*((sqlite3.Error, NoRoom) if is_over else ())):  # nobody stays for that
+                    self.outbox.remember({"status": status.to_json()}, "NORMAL")
                 told = status
-            if until(self):
+            if is_over:
                 return
             await self._clock.sleep(TELL_EVERY_S)
 

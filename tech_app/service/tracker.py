@@ -30,13 +30,13 @@ LOOK_EVERY_S = 0.2
 
 
 async def track(home: Home) -> None:
-    """Run the phone until the shift is over and told. Returns also when the phone is not paired, or another process
-    does not let go of it."""
+    """Run the phone until the shift is over and told. Returns also when the phone is not paired, or not any more the
+    same, or another process does not let go of it."""
     until_s = home.clock.since_boot() + HANDED_OVER_WITHIN_S
-    while home.session() is not None:
+    while (session := home.session()) is not None:
         if not home.is_run():
             with suppress(RunsElsewhere):
-                await home.phone().run(lambda phone: phone.is_done)
+                await home.phone().run(lambda phone: home.session() != session or phone.is_done)
                 return
         if home.clock.since_boot() > until_s:
             return

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,26 @@ async def test_the_tracker_follows_a_shift_to_its_end(tmp_path: Path, monkeypatc
         desk.tap(TapKind.shift_end)
         await asyncio.wait_for(tracking, 10)
         assert desk.facts().taps + desk.facts().fixes == 0
+        desk.close()
+
+
+@pytest.mark.parametrize("device", [None, "device-2"])
+async def test_the_tracker_follows_nobody_who_gave_the_phone_back(tmp_path: Path, device: str | None) -> None:
+    """In the middle of a shift, to nobody or to another technician: it ends, and nothing is sent any more."""
+    home = Home(tmp_path, PhoneClock(), lambda clock: SimulatorSource(clock, PORTO))
+    async with streaming(PhoneClock().now) as stub:
+        session = Session(stub.url, "device-1", "technician-1", KEY)
+        home.pair(session)
+        desk = home.desk()
+        desk.tap(TapKind.shift_start)
+        tracking = asyncio.create_task(track(home))
+        await until(lambda: desk.changed() and desk.status().seen and not desk.facts().taps)
+        if device is None:
+            home.unpair()
+        else:
+            home.pair(replace(session, device=device))
+            desk.poke()
+        await asyncio.wait_for(tracking, 10)
         desk.close()
 
 
