@@ -7,7 +7,7 @@ import math
 from threading import Event
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tech_app.core.fix import Fix
@@ -208,6 +208,7 @@ things = st.tuples(st.sampled_from([1, 2, 3]), told, st.lists(st.lists(steps, mi
 
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(LAYERS)), st.lists(things, max_size=6)))
+@example({"places": [(1, {"kind": "major_road", "name": "x", "name:ar": "  "}, [[(0, 0)]])]})
 def test_any_tile_can_be_drawn(layers: dict[str, list[Thing]]) -> None:
     """Whatever stands in it where: lines of one place, areas of two, names that are numbers, roads that are points."""
     picture = picture_of(layers)

@@ -171,8 +171,8 @@ def _texts(properties: Mapping[str, Value]) -> dict[str, str]:
     name = properties.get("name")
     if not isinstance(name, str) or not name.strip():
         return {}
-    more = {key[5:]: str(value) for key, value in properties.items() if key.startswith("name:") and str(value).strip()}
-    return {"": name, **more}
+    more = {key[5:]: str(value or "") for key, value in properties.items() if key.startswith("name:")}
+    return {"": name, **{language: text for language, text in more.items() if text.strip()}}
 
 
 def _point_name(layer: str, feature: Feature, grid: _Grid) -> Name | None:
