@@ -5,15 +5,10 @@ Pillow does it, also on Android, where the build has a recipe for it.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
 from dataclasses import dataclass
-from pathlib import Path
-from uuid import uuid4
 
-from tech_app.core.jobs import Proof
-from tech_app.core.outbox import Outbox, QueuedFile
+from tech_app.core.outbox import QueuedFile
 
 LONGEST_SIDE_PX = 1600  # a type plate can be read on it; 200-400 kB
 QUALITY = 80
@@ -63,31 +58,6 @@ def signature_png(strokes: list[list[tuple[float, float]]], width: int, height: 
     written = io.BytesIO()
     picture.save(written, "PNG", optimize=True)
     return written.getvalue()
-
-
-def keep(outbox: Outbox, folder: Path, job: str, kind: Proof, data: bytes, now_s: float) -> QueuedFile:
-    """Write a proof to the disk and queue it, in this order: what is queued is there. Returns what was queued."""
-    id_ = str(uuid4())
-    path = folder / f"{id_}.{'png' if kind is Proof.signature else 'jpg'}"
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    queued = QueuedFile(id_, job, kind.value, path, hashlib.sha256(data).hexdigest(), len(data), now_s)
-    outbox.add_file(queued)
-    return queued
-
-
-def clear(outbox: Outbox, folder: Path) -> int:
-    """Delete the pictures that nothing refers to: left by a phone that died between two steps. Returns how many.
-
-    For the start of the process that takes the photos, before it takes one.
-    """
-    wanted = {file.path for file in outbox.pending_files()}
-    orphans = [path for path in folder.iterdir() if path.suffix in (".jpg", ".png") and path not in wanted]
-    for path in orphans:
-        path.unlink(missing_ok=True)
-    return len(orphans)
 
 
 @dataclass(frozen=True, slots=True)

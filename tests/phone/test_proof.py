@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tech_app.core import proof
-from tech_app.core.jobs import Proof
 from tech_app.core.outbox import Outbox, QueuedFile
 from tech_app.core.proof import (
     PIECE_BYTES,
@@ -24,8 +22,6 @@ from tech_app.core.proof import (
     NoPicture,
     Piece,
     after_answer,
-    clear,
-    keep,
     next_piece,
     signature_png,
     small_photo,
@@ -95,19 +91,6 @@ def test_a_signature_is_drawn() -> None:
     with Image.open(io.BytesIO(signature_png([[(10, 10), (90, 10)], [(50, 50)]], 100, 60))) as picture:
         assert picture.size == (100, 60)
         assert [picture.getpixel(at) for at in ((50, 10), (50, 50), (50, 30))] == [0, 0, 255]
-
-
-def test_what_is_queued_is_on_the_disk(queue: Outbox, tmp_path: Path) -> None:
-    """With the hash of its bytes; what a dead phone left without a row is swept up, what waits is not."""
-    folder = tmp_path / "proof"
-    folder.mkdir()
-    (folder / "left.jpg").write_bytes(b"x")
-    queued = keep(queue, folder, "a job", Proof.photo, b"a photo", NOON_S)
-    assert queue.next_file() == queued
-    assert queued.path.read_bytes() == b"a photo"
-    assert queued.sha256 == hashlib.sha256(b"a photo").hexdigest()
-    assert clear(queue, folder) == 1
-    assert list(folder.iterdir()) == [queued.path]
 
 
 A_FILE = QueuedFile("an id", "a job", "photo", Path("photo.jpg"), "5ha", 300_000, NOON_S)
