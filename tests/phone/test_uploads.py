@@ -16,9 +16,10 @@ import pytest
 
 from tech_app.core.jobs import Proof
 from tech_app.core.outbox import Outbox
-from tech_app.core.proof import PIECE_BYTES, keep
+from tech_app.core.proof import PIECE_BYTES
 from tech_app.core.uploads import HttpFiles, Uploads
 from tests.support.phone_clock import NOON_S, SetPhoneClock
+from tests.support.queued_picture import keep
 
 
 @dataclass

@@ -21,11 +21,12 @@ from PIL import Image
 
 from tech_app.core.jobs import Proof
 from tech_app.core.outbox import Outbox
-from tech_app.core.proof import keep, small_photo
+from tech_app.core.proof import small_photo
 from tech_app.core.uploads import HttpFiles, Uploads
 from tests.support.clocks import SetClock
 from tests.support.firm import Firm, Phone
 from tests.support.phone_clock import SetPhoneClock
+from tests.support.queued_picture import keep
 from tests.support.rows import job_row, rows
 from tests.support.server import serving
 from tests.support.staff import Browser, begin_session, hire
