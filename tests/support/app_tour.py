@@ -48,14 +48,14 @@ from tracking_server.routing.valhalla import encode_shape
 TEN_S = 20_480 * 86_400.0 + 10 * 3600  # a Tuesday in January, UTC
 TODAY, TOMORROW = "2026-01-27", "2026-01-28"
 HOUR_S = 3600.0
-# Over the Long Bridge, longitudes first.
+# Along the streets to the second visit, longitudes first.
 ALONG = [
-    (24.94, 60.17),
-    (24.9443, 60.1704),
-    (24.9470, 60.1728),
-    (24.9508, 60.1760),
-    (24.9440, 60.1772),
-    (24.9354, 60.1739),
+    (24.9425, 60.1682),
+    (24.9428, 60.1688),
+    (24.9455, 60.1689),
+    (24.9454, 60.1698),
+    (24.9475, 60.1698),
+    (24.9475, 60.1706),
 ]
 WAY = {"shape": encode_shape(ALONG), "duration_s": 300, "length_m": 1_900}
 
@@ -144,8 +144,8 @@ def visits(town: Town) -> tuple[Job, ...]:
             f"job-{n}",
             state,
             1,
-            60.1699 + n * 0.004,
-            24.9384 - n * 0.003,
+            60.1687 + n * 0.002,
+            24.9462 + n * 0.001,
             TODAY if n < 4 else TOMORROW,
             summary,
             address,
@@ -188,7 +188,7 @@ def good_status() -> Status:
         acknowledged_s=4_990.0,
         jobs_s=4_930.0,
         skew=Skew(0.4, 0.1),
-        seen=Seen(4_996.0, 60.17, 24.94, 8.0),
+        seen=Seen(4_996.0, 60.1682, 24.9425, 8.0),
     )
 
 
