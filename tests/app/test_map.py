@@ -9,9 +9,8 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from PIL import Image
@@ -29,6 +28,7 @@ from tech_app.core.route import Route
 from tech_app.core.session import Session
 from tech_app.ui.map.job_map import JobMap
 from tech_app.ui.map.view import MapView
+from tests.support.answering import answering
 from tests.support.phone_clock import NOON_S, SetPhoneClock
 from tests.support.tiles import Thing, vector_tile, write_archive
 from tests.support.window import PHONE, Driver, Look, opened
@@ -370,18 +370,8 @@ async def tile_host(answer: Callable[[], bytes]) -> AsyncIterator[tuple[str, lis
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/{{z}}/{{x}}/{{y}}.png", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(Handler) as url:
+        yield f"{url}/{{z}}/{{x}}/{{y}}.png", asked
 
 
 def png(colour: tuple[int, int, int]) -> bytes:

@@ -7,9 +7,8 @@ import gzip
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -19,6 +18,7 @@ from tech_app.core.atlas import Atlas
 from tech_app.core.map.mercator import Tile
 from tech_app.core.region import Standing
 from tech_app.core.session import Session
+from tests.support.answering import answering
 from tests.support.firm import HOME, METRE, Firm, Phone
 from tests.support.phone_clock import SetPhoneClock
 from tests.support.rows import job_row
@@ -61,19 +61,8 @@ def roads() -> Iterator[Roads]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    roads.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with answering(Handler) as roads.url:
         yield roads
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +18,7 @@ import pytest
 from tech_app.core import region as region_module
 from tech_app.core.map.mercator import Tile
 from tech_app.core.region import ASK_OVER_BYTES, LOOK_AGAIN_S, METERED_BYTES, Region, Standing
+from tests.support.answering import answering
 from tests.support.phone_clock import SetPhoneClock
 from tests.support.server import CLONE
 from tests.support.tiles import vector_tile, write_archive
@@ -75,19 +75,8 @@ def service() -> Iterator[MapService]:
                 body = body[: service.break_after]
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    service.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with answering(Handler) as service.url:
         yield service
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture

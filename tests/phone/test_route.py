@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from hypothesis import given
@@ -26,6 +25,7 @@ from tech_app.core.route import (
     is_stale,
     off_m,
 )
+from tests.support.answering import answering
 from tests.support.phone_clock import SetPhoneClock
 from tests.support.server import CLONE
 from tracking_server.routing.valhalla import encode_shape
@@ -61,19 +61,8 @@ def service() -> Iterator[RoadService]:
             self.end_headers()
             self.wfile.write(json.dumps(service.body).encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    service.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with answering(Handler) as service.url:
         yield service
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -23,6 +22,7 @@ from tech_app.core.session import (
     read_invitation,
     save_session,
 )
+from tests.support.answering import answering
 
 DEVICE = "6f9f7c1e-0000-4000-8000-00000000000d"
 CODE = "ABCD2345"
@@ -100,18 +100,8 @@ def a_service(status: int, answer: bytes) -> Iterator[tuple[str, list[tuple[str,
             self.end_headers()
             self.wfile.write(answer)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(Handler) as url:
+        yield url, asked
 
 
 async def test_a_code_becomes_a_key() -> None:

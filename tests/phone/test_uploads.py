@@ -8,9 +8,8 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -18,6 +17,7 @@ from tech_app.core.jobs import Proof
 from tech_app.core.outbox import Outbox
 from tech_app.core.proof import PIECE_BYTES
 from tech_app.core.uploads import HttpFiles, Uploads
+from tests.support.answering import answering
 from tests.support.phone_clock import NOON_S, SetPhoneClock
 from tests.support.queued_picture import keep
 
@@ -60,19 +60,8 @@ def service() -> Iterator[FileService]:
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    service.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with answering(Handler) as service.url:
         yield service
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
