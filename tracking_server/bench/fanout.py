@@ -23,14 +23,13 @@ import redis.asyncio as redis
 from rich.console import Console
 
 from tracking_server import embedded
+from tracking_server.bench.database import DATABASE, own_database
 from tracking_server.bench.echo import CHANNEL, echo
 from tracking_server.bench.vans import LAT, LON, STEP_DEG, Van, begin_shifts, make_vans, post, stream
 from tracking_server.replay.processes import processes
 from tracking_server.replay.uplink import Lane
 from tracking_server.store.engine import create_engine
-from tracking_server.store.migrate import migrate
 
-DATABASE = "doorstep_bench"
 JOBS = 200
 PAGES_PER_JOB = 10
 FIX_EVERY_S = 1.0
@@ -93,14 +92,8 @@ class Round:
 
 def bench_fanout(console: Console) -> dict[str, float]:
     """Run the rounds; returns medians of the rounds by name."""
-    with embedded.running() as installation:
-        embedded.drop_database(installation, DATABASE)
-        embedded.create_database(installation, DATABASE)
-        migrate(installation.owner_url(DATABASE))
-        try:
-            return asyncio.run(_rounds(installation, console))
-        finally:
-            embedded.drop_database(installation, DATABASE)
+    with own_database() as installation:
+        return asyncio.run(_rounds(installation, console))
 
 
 async def _rounds(installation: embedded.Installation, console: Console) -> dict[str, float]:

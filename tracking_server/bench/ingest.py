@@ -15,14 +15,13 @@ from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tracking_server import embedded
+from tracking_server.bench.database import DATABASE, own_database
 from tracking_server.bench.vans import Van, begin_shifts, make_vans, post, stream, wire
 from tracking_server.replay.processes import processes
 from tracking_server.replay.uplink import Lane
 from tracking_server.store.engine import begin, create_engine, set_organisation
 from tracking_server.store.fixes import FixRows, insert_fixes
-from tracking_server.store.migrate import migrate
 
-DATABASE = "doorstep_bench"
 PHONES = 200
 FIXES_PER_BODY = 50
 ROUNDS = 3
@@ -32,14 +31,8 @@ LIMIT_ROWS = 1000
 
 def bench_ingest(console: Console) -> dict[str, float]:
     """Run the rounds; returns medians by name."""
-    with embedded.running() as installation:
-        embedded.drop_database(installation, DATABASE)
-        embedded.create_database(installation, DATABASE)
-        migrate(installation.owner_url(DATABASE))
-        try:
-            return asyncio.run(_rounds(installation, console))
-        finally:
-            embedded.drop_database(installation, DATABASE)
+    with own_database() as installation:
+        return asyncio.run(_rounds(installation, console))
 
 
 async def _rounds(installation: embedded.Installation, console: Console) -> dict[str, float]:

@@ -22,14 +22,13 @@ from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tracking_server import embedded, tokens
+from tracking_server.bench.database import DATABASE, own_database
 from tracking_server.embedded import CLONE
 from tracking_server.installation import UserError
 from tracking_server.replay.processes import Processes, processes
 from tracking_server.store import devices, people
 from tracking_server.store.engine import begin, create_engine, transaction
-from tracking_server.store.migrate import migrate
 
-DATABASE = "doorstep_bench_phone"
 BACKLOG = 10_000
 PIECE_BYTES = 65_536
 # Kivy's own renderer without a screen, on whatever processor there is.
@@ -38,14 +37,8 @@ UNSEEN = {"SDL_VIDEODRIVER": "offscreen", "SDL_NO_SIGNAL_HANDLERS": "1", "LP_NUM
 
 def bench_phone(console: Console) -> dict[str, float]:
     """Measure; returns the figures by name, and tells their baselines."""
-    with embedded.running() as installation:
-        embedded.drop_database(installation, DATABASE)
-        embedded.create_database(installation, DATABASE)
-        migrate(installation.owner_url(DATABASE))
-        try:
-            return asyncio.run(_measure(installation, console))
-        finally:
-            embedded.drop_database(installation, DATABASE)
+    with own_database() as installation:
+        return asyncio.run(_measure(installation, console))
 
 
 async def _measure(installation: embedded.Installation, console: Console) -> dict[str, float]:
