@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from tracking_server.connections import HttpConnection, PhoneConnection
 from tracking_server.installation import UserError, console
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ PING_EVERY_S = 900.0  # each wakes a radio; a phone at work speaks every four mi
 PONG_WITHIN_S = 30.0
 GRACE_S = 3  # a phone's last batch is committed within it
 BACKLOG = 2_048
+# Whoever takes nothing of an answer for so long is cut off by the kernel, also while a connection closes: longer than
+# a tunnel, and no stalled reader holds a full buffer for ever.
+NOTHING_TAKEN_MS = 60_000
 
 
 @contextmanager
@@ -29,6 +33,7 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, NOTHING_TAKEN_MS)  # each connection has it
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UserError(f"port {port} is taken: choose another with --port") from error
@@ -45,7 +50,8 @@ def run(app: HotPaths, listening: socket.socket, greeting: str) -> None:
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
-        ws="websockets-sansio",
+        http=HttpConnection,
+        ws=PhoneConnection,
         ws_max_size=MOST_MESSAGE_BYTES,
         ws_ping_interval=PING_EVERY_S,
         ws_ping_timeout=PONG_WITHIN_S,

@@ -418,7 +418,7 @@ async def test_rows_are_made_once_for_all_who_see_the_same(
             (4, opened, Role.dispatcher, "en"),
             (4, opened, Role.dispatcher, "en"),
         ):
-            stream = _Stream(None, boards, Pages(), clock, watched, news, Reader(receive, send))  # type: ignore[arg-type]
+            stream = _Stream(None, boards, Pages(), clock, watched, news, Reader({}, receive, send))  # type: ignore[arg-type]
             await stream._tell(sessions[role], looking, language)
             assert (len(made), f"{language} {role}".encode() in b"".join(sent)) == (n, True)
         watched.stale = True

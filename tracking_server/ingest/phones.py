@@ -17,8 +17,9 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
-from starlette.types import Send
+from starlette.types import Scope, Send
 
+from tracking_server.connections import abort
 from tracking_server.domain.updates import JobChanged, Update
 from tracking_server.store.devices import Device, revoked_devices
 from tracking_server.store.engine import Unavailable, watching
@@ -45,6 +46,7 @@ class Connection:
     """One phone's open stream. `told` is how its open jobs stood when it was told of them last."""
 
     device: Device
+    scope: Scope
     send: Send
     task: asyncio.Task[None]
     told: tuple[int, int] | None = None
@@ -76,8 +78,9 @@ class Connection:
             return  # it hung up
 
     def let_go(self) -> None:
-        """End it without a word."""
+        """End it without a word, and with what the phone did not take."""
         self.closed = True
+        abort(self.scope)
         self.task.cancel()
 
 
@@ -97,12 +100,12 @@ class Phones:
         return len(self._open)
 
     @contextmanager
-    def connected(self, device: Device, send: Send) -> Iterator[Connection]:
+    def connected(self, device: Device, scope: Scope, send: Send) -> Iterator[Connection]:
         """A phone's stream, for as long as the block runs. A stream that it had before ends: the phone has moved to
         another network and does not hear it any more. Raises `TwoPhones` when that goes on and on."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 (a server runs each connection in a task)
-        connection = Connection(device, send, task)
+        connection = Connection(device, scope, send, task)
         before = self._open.get(device.id)
         if before is not None:
             self._count_replaced(device.id)

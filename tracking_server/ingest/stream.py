@@ -53,7 +53,7 @@ class PhoneStream:
         await receive()  # websocket.connect
         try:
             device = await self._admit(scope)
-            with self._phones.connected(device, send) as connection:
+            with self._phones.connected(device, scope, send) as connection:
                 await send({"type": "websocket.accept"})
                 await self._converse(connection, receive)
         except Refused as error:

@@ -276,7 +276,7 @@ class CustomerPages:
                 return
             with self._watched.watch(visitor.link.organisation_id, visitor.link.job_id) as (watched, news):
                 await self._watched.view(watched)
-                reader = Reader(receive, send)
+                reader = Reader(scope, receive, send)
                 stream = Stream(self._watched, self._clock, self._access, watched, news, visitor, reader)
                 await reader.hear(stream.run(), self._stopping)
         except Unavailable:

@@ -195,7 +195,7 @@ class BoardStreams:
         self._open += 1
         try:
             with self._boards.watch(session.staff.organisation_id, looking.day) as (watched, news):
-                reader = Reader(receive, send)
+                reader = Reader(scope, receive, send)
                 stream = _Stream(self._gate, self._boards, self._pages, self._clock, watched, news, reader)
                 await reader.hear(stream.run(session, token, looking, language), self._stopping)
         finally:

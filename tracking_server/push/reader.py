@@ -7,8 +7,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 import structlog
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
+from tracking_server.connections import abort
 from tracking_server.push import wire
 
 log = structlog.get_logger()
@@ -23,7 +24,8 @@ HEADERS = [
 class Reader:
     """One reader of server-sent events."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._open = False
@@ -35,9 +37,13 @@ class Reader:
         await self.write(wire.opening())
 
     async def write(self, data: bytes, *, last: bool = False) -> None:
-        """Send; raises `TimeoutError` when the reader takes nothing for too long."""
-        async with asyncio.timeout(EVICT_AFTER_S):
-            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        """Send; drops the connection and raises `TimeoutError` when the reader takes nothing for too long."""
+        try:
+            async with asyncio.timeout(EVICT_AFTER_S):
+                await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        except TimeoutError:
+            abort(self._scope)
+            raise
         self._open = not last
 
     async def hear(self, writing: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
