@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +32,7 @@ from tracking_server.firm_commands import (
     setup_token,
     technicians_app,
 )
-from tracking_server.installation import Json, UserError, console, installation, migrate_embedded, owner_url, show
+from tracking_server.installation import Json, UserError, console, installation, migrate_embedded, owner_url, say, show
 from tracking_server.logs import configure_logs
 from tracking_server.message_commands import messages_app, webhooks_app
 from tracking_server.outcome import Outdated
@@ -61,19 +64,35 @@ def migrate() -> None:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port to listen on.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="Server processes side by side.")] = None,
 ) -> None:
     """Serve phones and pages until stopped."""
+    # numpy's helper threads would not survive that a master forks, and nothing here gives them work.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from tracking_server.app import create_app
-    from tracking_server.http_server import listen, run
+    from tracking_server.http_server import listen_for_several, run
+    from tracking_server.master import keep
 
-    options = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    with installation(**options) as settings, listen(settings.host, settings.port) as listening:
+    named = {"host": host, "port": port, "processes": processes}
+    options = {name: value for name, value in named.items() if value is not None}
+    with (
+        installation(**options) as settings,
+        listen_for_several(settings.host, settings.port, settings.processes) as sockets,
+    ):
         migrate_embedded(settings)
         check_or_refuse(settings)
         first = first_owner_url(settings)
         configure_logs()
         greeting = f"serving on {settings.public_url} (Ctrl-C stops)"
-        run(create_app(settings), listening, f"{greeting}\nthe first owner begins at {first}" if first else greeting)
+        greeting = f"{greeting}\nthe first owner begins at {first}" if first else greeting
+        if settings.processes == 1:
+            run(create_app(settings), sockets[0], lambda: say(greeting))
+        else:
+
+            def serve_one(listening: socket.socket, beat: Callable[[], None]) -> None:
+                sys.exit(told(lambda: run(create_app(settings), listening, beat, beat)))
+
+            keep(serve_one, sockets, greeting)
 
 
 @app.command()
@@ -214,9 +233,14 @@ def bench(
 
 
 def main() -> int:
-    """Run a command; what the user can put right is told in a line on stderr, not in a traceback."""
+    """Run a command."""
+    return told(lambda: app(prog_name="./doorstep"))
+
+
+def told(do: Callable[[], None]) -> int:
+    """Do it; returns the exit status. What the user can put right is said in a line on stderr, not in a traceback."""
     try:
-        app(prog_name="./doorstep")
+        do()
     except (UserError, embedded.EmbeddedError, dispatch.NotFound, dispatch.NotPossible, NotABasemap) as error:
         return _fail(str(error))
     except ValidationError as error:

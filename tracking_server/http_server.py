@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
+import gc
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from tracking_server.connections import HttpConnection, PhoneConnection
-from tracking_server.installation import UserError, console
+from tracking_server.installation import UserError
 
 if TYPE_CHECKING:
     from tracking_server.app import HotPaths  # who only listens need not wait for it
@@ -22,6 +23,7 @@ PING_EVERY_S = 900.0  # each wakes a radio; a phone at work speaks every four mi
 PONG_WITHIN_S = 30.0
 GRACE_S = 3  # a phone's last batch is committed within it
 BACKLOG = 2_048
+TICKS_PER_S = 10  # uvicorn's
 # Whoever takes nothing of an answer for so long is cut off by the kernel, also while a connection closes: longer than
 # a tunnel, and no stalled reader holds a full buffer for ever.
 NOTHING_TAKEN_MS = 60_000
@@ -30,20 +32,35 @@ NOTHING_TAKEN_MS = 60_000
 @contextmanager
 def listen(host: str, port: int) -> Iterator[socket.socket]:
     """The port, taken before anything is started that would have to be stopped again."""
+    with _socket(host, port) as listening:
+        yield listening
+
+
+@contextmanager
+def listen_for_several(host: str, port: int, count: int) -> Iterator[list[socket.socket]]:
+    """So many sockets on one port, for processes side by side: the kernel gives each of them as many connections."""
+    with _socket(host, port):
+        pass  # sockets that share a port would share it with another service's, too: that one is seen here
+    with ExitStack() as held:
+        yield [held.enter_context(_socket(host, port, shared=True)) for _ in range(count)]
+
+
+def _socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, NOTHING_TAKEN_MS)  # each connection has it
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UserError(f"port {port} is taken: choose another with --port") from error
         raise UserError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
-    with listening:
-        yield listening
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, NOTHING_TAKEN_MS)  # each connection has it
+    return listening
 
 
-def run(app: HotPaths, listening: socket.socket, greeting: str) -> None:
-    """Serve until told to stop; says the greeting when phones and pages are answered."""
+def run(
+    app: HotPaths, listening: socket.socket, ready: Callable[[], None], beat: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until told to stop; calls `ready` when phones and pages are answered, and `beat` every second after."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -57,7 +74,7 @@ def run(app: HotPaths, listening: socket.socket, greeting: str) -> None:
         ws_ping_timeout=PONG_WITHIN_S,
         ws_per_message_deflate=False,  # messages are compressed already, and each inflater would hold 32 kB
     )
-    server = _Server(config, app, greeting)
+    server = _Server(config, app, ready, beat)
     with suppress(KeyboardInterrupt):  # uvicorn passes the signal on once everything has ended
         server.run(sockets=[listening])
     if not server.started:
@@ -65,15 +82,25 @@ def run(app: HotPaths, listening: socket.socket, greeting: str) -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, app: HotPaths, greeting: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: HotPaths, ready: Callable[[], None], beat: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._app = app
-        self._greeting = greeting
+        self._ready = ready
+        self._beat = beat
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            console.print(self._greeting, markup=False, highlight=False, soft_wrap=True)
+            gc.collect()
+            gc.freeze()  # what lives as long as the process is not looked through again while phones wait
+            self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_PER_S == 0:
+            self._beat()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.stop()

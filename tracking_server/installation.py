@@ -59,6 +59,11 @@ def migrate_embedded(settings: Settings) -> None:
         migrate_store(settings.owner_database_url)
 
 
+def say(line: str) -> None:
+    """To people, as it is: what it holds may look like markup."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def owner_url(settings: Settings) -> str:
     """Whose tables they are."""
     if not settings.owner_database_url:

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     port: Port = 8020
     public_url: str = ""
     clock: str = "wall"
+    processes: Annotated[int, Field(ge=1)] = 1
     flushers: Annotated[int, Field(ge=1)] = 2
     smtp_host: str = ""
     smtp_port: Port = 587
