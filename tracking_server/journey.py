@@ -21,6 +21,7 @@ from tracking_server.domain.eta import Correction
 from tracking_server.domain.fix import Fix
 from tracking_server.domain.job import State
 from tracking_server.domain.updates import JobChanged, Position, Update
+from tracking_server.failpoint import failpoint
 from tracking_server.group_commit import Acknowledgement, Care, GroupCommit
 from tracking_server.live.bus import Bus
 from tracking_server.store import fixes as fix_store
@@ -76,9 +77,11 @@ class Journey:
                     saved = [(technician.id, technician.checkpoint) for technician in left]
                     await people.save_technicians(connection, organisation_id, saved)
                     after += left
+                failpoint("before_commit")
         except BaseException:
             self._memory.forget(delivery.device.technician_id for delivery in deliveries)
             raise
+        failpoint("after_commit_before_ack")
         self._memory.keep(after)
         self._untold |= {_subject(update): update for update in updates}
         self._something_untold.set()
@@ -104,6 +107,8 @@ class Journey:
         """Tell what is new. While the bus is slow, a newer update takes the place of the one that waits."""
         while True:
             await self._something_untold.wait()
+            await asyncio.sleep(0)  # phones are answered first
+            failpoint("after_commit_before_publish")
             self._something_untold.clear()
             updates, self._untold = list(self._untold.values()), {}
             await self._bus.publish(updates)

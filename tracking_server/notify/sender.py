@@ -27,6 +27,7 @@ from tracking_server.domain.message import (
     way_after,
     why_not,
 )
+from tracking_server.failpoint import failpoint
 from tracking_server.notify.channels.outgoing import ChannelSends, Outgoing, Refused, Unreachable
 from tracking_server.notify.compose import compose, document, language_of
 from tracking_server.notify.quiet_hours import held_until_s
@@ -90,6 +91,7 @@ async def send_message(parts: Parts, organisation_id: UUID, message_id: UUID) ->
     ready = await _prepare(parts, organisation_id, message_id)
     if ready is None:
         return
+    failpoint("after_claim")
     channel = parts.channels[ready.owing.message.channel]
     try:
         await channel.send(ready.outgoing)
@@ -98,6 +100,7 @@ async def send_message(parts: Parts, organisation_id: UUID, message_id: UUID) ->
     except Unreachable as error:
         await _unreachable(parts, organisation_id, ready, error)
     else:
+        failpoint("after_gateway_accept_before_mark")
         accepted = MAYBE_TWICE if ready.maybe_sent and not channel.keeps_keys else ACCEPTED
         reason = "; ".join(filter(None, (accepted, ready.remark)))
         await settle(parts, organisation_id, message_id, Standing.sent, reason)
