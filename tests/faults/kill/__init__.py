@@ -1,0 +1,1 @@
+"""Everything is killed at random times, and what was promised is checked."""
