@@ -214,15 +214,16 @@ def basemap(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="ingest, fanout or phone")],
+    name: Annotated[str, typer.Argument(help="ingest, fanout, growth or phone")],
     as_json: Json = False,
 ) -> None:
     """Measure this machine against a baseline of the same run."""
     from tracking_server.bench.fanout import bench_fanout
+    from tracking_server.bench.growth import bench_growth
     from tracking_server.bench.ingest import bench_ingest
     from tracking_server.bench.phone import bench_phone
 
-    benches = {"ingest": bench_ingest, "fanout": bench_fanout, "phone": bench_phone}
+    benches = {"ingest": bench_ingest, "fanout": bench_fanout, "growth": bench_growth, "phone": bench_phone}
     if name not in benches:
         raise UserError(f"there is no bench {name!r}; there is: {', '.join(benches)}")
     result = benches[name](console)

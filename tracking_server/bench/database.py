@@ -12,13 +12,13 @@ DATABASE = "doorstep_bench"
 
 
 @contextmanager
-def own_database() -> Iterator[embedded.Installation]:
-    """The installation that has it, as `DATABASE`."""
+def own_database(name: str = DATABASE) -> Iterator[embedded.Installation]:
+    """The installation that has it, by this name."""
     with embedded.running() as installation:
-        embedded.drop_database(installation, DATABASE)
-        embedded.create_database(installation, DATABASE)
-        migrate(installation.owner_url(DATABASE))
+        embedded.drop_database(installation, name)
+        embedded.create_database(installation, name)
+        migrate(installation.owner_url(name))
         try:
             yield installation
         finally:
-            embedded.drop_database(installation, DATABASE)
+            embedded.drop_database(installation, name)

@@ -98,11 +98,11 @@ class Processes:
 
 
 @contextmanager
-def processes(installation: Installation, database: str, clock: str) -> Iterator[Processes]:
+def processes(installation: Installation, database: str, clock: str, owner: str = "replay") -> Iterator[Processes]:
     """Run the service and the worker on a database for as long as the block lasts."""
     port = free_port()
     environment = environment_for(installation, database, clock) | {"DOORSTEP_PORT": str(port)}
-    own = Processes(f"http://127.0.0.1:{port}", installation.folder, "replay", environment)
+    own = Processes(f"http://127.0.0.1:{port}", installation.folder, owner, environment)
     try:
         for name in COMMANDS:
             own.start(name)
