@@ -118,7 +118,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     devices = Devices(engine, clock)
     roads = RoadEngine(settings.road_engine_url) if settings.road_engine_url else None
     boards = WatchedBoards(engine, clock)
-    phones = Phones(engine, devices.forget)
+    phones = Phones(engine, bus.publish, devices.forget)
     watched = WatchedJobs(engine, bus, clock, also=(boards.hear, phones.hear))
     basemap = basemap_of(archive, settings.tile_url, settings.tile_attribution)
     view_files = ViewFiles(words.VIEW)

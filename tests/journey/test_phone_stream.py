@@ -20,7 +20,9 @@ from tech_app.core.websocket_line import WebSocketLine
 from tests.support.firm import Firm, Phone, stream_of
 from tests.support.phone_clock import SetPhoneClock
 from tests.support.rows import count, job_row, rows
-from tests.support.server import Server
+from tests.support.server import Server, serving
+from tracking_server.embedded import Installation
+from tracking_server.ingest.phones import MOST_REPLACED
 from tracking_server.store import devices
 from tracking_server.store.engine import transaction
 
@@ -155,6 +157,24 @@ async def test_a_newer_stream_takes_the_place_of_the_older(server: Server, firm:
         assert [await end_of(connection) for connection in held[:-1]] == [4409]
         assert refused.value.response.status_code == 409
         assert "retry-after" not in refused.value.response.headers
+
+
+async def test_a_newer_stream_in_another_process_takes_the_place_of_the_older(
+    servers: Installation, database: str, server: Server, firm: Firm
+) -> None:
+    """Told over the bus; two phones with one key that have a process each are sent to plain HTTP all the same."""
+    phone = await firm.phone()
+    with serving(servers, database) as other:
+        older = await stream(server, phone)
+        for n in range(2 * MOST_REPLACED - 1):
+            newer = await stream((other, server)[n % 2], phone)
+            await news(newer)
+            assert await end_of(older) == 4409
+            older = newer
+        with pytest.raises(InvalidStatus) as refused:
+            await stream(server, phone)
+        assert refused.value.response.status_code == 409
+        await older.close()
 
 
 async def test_a_restart_does_not_wait_for_streams(server: Server, firm: Firm, now_s: float, tmp_path: Path) -> None:

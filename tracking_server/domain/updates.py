@@ -1,4 +1,4 @@
-"""What those who watch are told about: facts without language."""
+"""What processes tell each other, and those who watch: facts without language."""
 
 from __future__ import annotations
 
@@ -36,4 +36,14 @@ class Position:
     job_version: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class StreamOpened:
+    """A phone has opened a stream: others that it has, in whatever process, are left over from another network."""
+
+    organisation_id: UUID
+    device_id: UUID
+    opening: UUID
+
+
 Update = JobChanged | Position
+Notice = Update | StreamOpened

@@ -2,6 +2,9 @@
 
 One task looks after all of them. Every three seconds, and at once when the bus tells of a change, it compares what was
 told with the store; a silent phone costs a row in a query and nothing else.
+
+A phone has one stream, in whatever process: each opening is told on the bus, where all processes hear all openings in
+one order, their own too. The last one heard counts.
 """
 
 from __future__ import annotations
@@ -9,18 +12,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import Scope, Send
 
 from tracking_server.connections import abort
-from tracking_server.domain.updates import JobChanged, Update
+from tracking_server.domain.updates import JobChanged, Notice, StreamOpened
 from tracking_server.store.devices import Device, revoked_devices
 from tracking_server.store.engine import Unavailable, watching
 from tracking_server.store.jobs import open_jobs_marks
@@ -43,7 +46,8 @@ class TwoPhones(Exception):
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One phone's open stream. `told` is how its open jobs stood when it was told of them last."""
+    """One phone's open stream. `told` is how its open jobs stood when it was told of them last; `heard` is whether its
+    opening came back from the bus, so that what is heard of the same phone from then on is newer."""
 
     device: Device
     scope: Scope
@@ -51,6 +55,12 @@ class Connection:
     task: asyncio.Task[None]
     told: tuple[int, int] | None = None
     closed: bool = False
+    heard: bool = False
+    opening: UUID = field(default_factory=uuid4)
+
+    @property
+    def opened(self) -> StreamOpened:
+        return StreamOpened(self.device.organisation_id, self.device.id, self.opening)
 
     async def say(self, text: str) -> None:
         """Send, unless it is over already. A phone that takes nothing is let go."""
@@ -89,6 +99,7 @@ class Phones:
     """All streams of this process, one for each phone. Who else remembers phones is told whom to `forget`."""
 
     engine: AsyncEngine
+    publish: Callable[[Sequence[Notice]], Coroutine[Any, Any, None]]
     forget: Callable[[UUID], None] = lambda _: None
     _open: dict[UUID, Connection] = field(default_factory=dict)
     _replaced: dict[UUID, deque[float]] = field(default_factory=dict)
@@ -106,11 +117,12 @@ class Phones:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 (a server runs each connection in a task)
         connection = Connection(device, scope, send, task)
+        self._refuse_two(device.id)
         before = self._open.get(device.id)
         if before is not None:
-            self._count_replaced(device.id)
-            self._close(before, REPLACED, "this phone has another stream")
+            self._replace(before)
         self._open[device.id] = connection
+        self._begin(self.publish([connection.opened]))
         self._look_at({device.technician_id})  # what changed while it was away
         try:
             yield connection
@@ -119,24 +131,32 @@ class Phones:
             if self._open.get(device.id) is connection:
                 del self._open[device.id]
 
-    def hear(self, update: Update) -> None:
+    def hear(self, update: Notice) -> None:
         """Take one update from the bus."""
         if isinstance(update, JobChanged):
             self._look_at(update.technicians)
+        elif isinstance(update, StreamOpened) and update.device_id in self._open:
+            connection = self._open[update.device_id]
+            if connection.opening == update.opening:
+                connection.heard = True
+            elif connection.heard:
+                self._replace(connection)
 
     async def run(self) -> None:
         """Look after the streams until cancelled."""
+        due_s = time.monotonic() + COMPARE_EVERY_S
         while True:
-            try:
-                async with asyncio.timeout(COMPARE_EVERY_S):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, due_s - time.monotonic())):
                     await self._something.wait()
-                await asyncio.sleep(GATHER_S)
-                changed = self._changed
-                concerned = [one for one in self._open.values() if one.device.technician_id in changed]
-            except TimeoutError:
-                concerned = list(self._open.values())
-            self._changed = set()
+                    await asyncio.sleep(GATHER_S)
+            changed, self._changed = self._changed, set()
             self._something.clear()
+            everybody = time.monotonic() >= due_s
+            if everybody:
+                due_s = time.monotonic() + COMPARE_EVERY_S
+                self._tell_unheard()
+            concerned = [one for one in self._open.values() if everybody or one.device.technician_id in changed]
             try:
                 await self._compare(concerned)
             except Unavailable as error:
@@ -167,13 +187,22 @@ class Phones:
             self._changed.update(technicians)
             self._something.set()
 
-    def _count_replaced(self, device_id: UUID) -> None:
-        now_s = time.monotonic()
-        times = self._replaced.setdefault(device_id, deque(maxlen=MOST_REPLACED))
-        if len(times) == MOST_REPLACED and now_s - times[0] < REPLACED_WITHIN_S:
+    def _tell_unheard(self) -> None:
+        """Redis was away when they were opened, or what was told is on its way still."""
+        unheard = [one.opened for one in self._open.values() if not one.heard]
+        if unheard:
+            self._begin(self.publish(unheard))
+
+    def _refuse_two(self, device_id: UUID) -> None:
+        times = self._replaced.get(device_id)
+        if times and len(times) == MOST_REPLACED and time.monotonic() - times[0] < REPLACED_WITHIN_S:
             log.warning("two_phones_with_one_key", device=str(device_id))
             raise TwoPhones(TwoPhones.__doc__)
-        times.append(now_s)
+
+    def _replace(self, before: Connection) -> None:
+        if not before.closed:
+            self._replaced.setdefault(before.device.id, deque(maxlen=MOST_REPLACED)).append(time.monotonic())
+            self._close(before, REPLACED, "this phone has another stream")
 
     def _close(self, connection: Connection, code: int, reason: str) -> None:
         self._begin(connection.close(code, reason))

@@ -11,7 +11,7 @@ import redis.asyncio as redis
 import structlog
 from redis.exceptions import RedisError
 
-from tracking_server.domain.updates import JobChanged, Position, Update
+from tracking_server.domain.updates import JobChanged, Notice, Position, StreamOpened
 from tracking_server.live import names
 
 log = structlog.get_logger()
@@ -25,6 +25,7 @@ class Envelope:
 
     job: JobChanged | None = None
     position: Position | None = None
+    stream: StreamOpened | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -37,7 +38,7 @@ class Bus:
     def __init__(self, url: str) -> None:
         self._redis = redis.from_url(url, socket_connect_timeout=1, socket_timeout=1)
 
-    async def publish(self, updates: Sequence[Update]) -> None:
+    async def publish(self, updates: Sequence[Notice]) -> None:
         """Tell what changed. Never raises: Redis is only the fast lane."""
         if not updates:
             return
@@ -51,7 +52,7 @@ class Bus:
             log.warning("redis_publish_failed", error=type(error).__name__, updates=len(updates))
         _end_if_cancelled()
 
-    async def listen(self, hear: Callable[[Update], None]) -> None:
+    async def listen(self, hear: Callable[[Notice], None]) -> None:
         """Hear every update until cancelled; subscribes again when Redis was away."""
         while True:
             try:
@@ -62,7 +63,7 @@ class Bus:
                 log.warning("redis_subscription_lost", error=type(error).__name__)
                 await asyncio.sleep(RESUBSCRIBE_S)
 
-    async def _messages(self) -> AsyncIterator[Update]:
+    async def _messages(self) -> AsyncIterator[Notice]:
         async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
             await subscription.subscribe(names.UPDATES)
             while True:
@@ -96,13 +97,15 @@ def _end_if_cancelled() -> None:
         raise asyncio.CancelledError
 
 
-def _encode(update: Update) -> bytes:
-    return _encoder.encode(Envelope(job=update) if isinstance(update, JobChanged) else Envelope(position=update))
+def _encode(update: Notice) -> bytes:
+    if isinstance(update, JobChanged):
+        return _encoder.encode(Envelope(job=update))
+    return _encoder.encode(Envelope(position=update) if isinstance(update, Position) else Envelope(stream=update))
 
 
-def _decode(data: bytes) -> Update:
+def _decode(data: bytes) -> Notice:
     envelope = _decoder.decode(data)
-    update = envelope.job or envelope.position
+    update = envelope.job or envelope.position or envelope.stream
     if update is None:
         raise msgspec.ValidationError("an envelope without an update")
     return update

@@ -25,7 +25,7 @@ from tracking_server.accounts.gate import PAGE_HEADERS, RETRY_AFTER_S, Gate, lan
 from tracking_server.clock import Clock
 from tracking_server.domain.board import doing, group_of
 from tracking_server.domain.job import State
-from tracking_server.domain.updates import JobChanged, Position, Update
+from tracking_server.domain.updates import JobChanged, Notice, Position
 from tracking_server.push import wire
 from tracking_server.push.reader import Reader
 from tracking_server.store.accounts import Session
@@ -137,18 +137,20 @@ class WatchedBoards:
                 watched.painted.clear()
         return watched.board
 
-    def hear(self, update: Update) -> None:
+    def hear(self, update: Notice) -> None:
         """Take one update from the bus."""
         for watched in self._boards.values():
             if watched.organisation_id != update.organisation_id:
                 continue
             if isinstance(update, JobChanged):
                 watched.stale = True
-            else:
+            elif isinstance(update, Position):
                 known = watched.positions.get(update.technician_id)
                 if known is not None and known.version >= update.version:
                     continue
                 watched.positions[update.technician_id] = update
+            else:
+                continue
             watched.wake()
 
     async def _compare(self, watched: WatchedBoard) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tracking_server.clock import Clock
 from tracking_server.domain.job import State
-from tracking_server.domain.updates import JobChanged, Position, Update
+from tracking_server.domain.updates import JobChanged, Notice, Position
 from tracking_server.live.bus import Bus
 from tracking_server.push.telling import Telling
 from tracking_server.store.engine import Unavailable, snapshot, watching
@@ -62,7 +62,7 @@ class WatchedJobs:
     """All jobs with viewers in this process."""
 
     def __init__(
-        self, engine: AsyncEngine, bus: Bus, clock: Clock, also: Sequence[Callable[[Update], None]] = ()
+        self, engine: AsyncEngine, bus: Bus, clock: Clock, also: Sequence[Callable[[Notice], None]] = ()
     ) -> None:
         self._engine = engine
         self._bus = bus
@@ -127,18 +127,18 @@ class WatchedJobs:
         async with snapshot(self._engine, organisation_id) as connection:
             return await read_view(connection, organisation_id, job_id, self._clock.now())
 
-    def _hear_all(self, update: Update) -> None:
+    def _hear_all(self, update: Notice) -> None:
         for hear in (self.hear, *self._also):
             hear(update)
 
-    def hear(self, update: Update) -> None:
+    def hear(self, update: Notice) -> None:
         """Take one update from the bus."""
         if isinstance(update, JobChanged):
             watched = self._jobs.get(update.job_id)
             if watched is not None and update.version > watched.wanted_version:
                 watched.wanted_version = update.version
                 watched.wake()
-        else:
+        elif isinstance(update, Position):
             concerned = set(self._by_technician.get(update.technician_id, ()))
             if update.job_id is not None and update.job_id in self._jobs:
                 concerned.add(self._jobs[update.job_id])
