@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -10,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tracking_server import outcome, tokens
 from tracking_server.domain.audience import link_ends_s
 from tracking_server.domain.updates import JobChanged
-from tracking_server.store.engine import to_seconds, to_time, transaction
+from tracking_server.store.engine import to_time, transaction
+from tracking_server.store.looks import Looks
 from tracking_server.store.schema import audit, contact, job, link
-from tracking_server.store.views import LinkRow, find_link
+from tracking_server.store.views import LinkRow, Opened, find_link, find_opened
 
 MOST_SHARED = 6  # second links that the pages of one contact's visit give away
 ASK_AGAIN_S = 600.0  # a contact is owed one new link in so long, however often it is asked for
@@ -36,21 +38,34 @@ async def mint_link(
     return token
 
 
+class OpenLinks:
+    """Opens links; all who come at once with links of one organisation share a look at the store."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._looks: Looks[bytes, Opened] = Looks(self._look)
+
+    async def open(self, token: str, now_s: float) -> Opened | None:
+        """The link of a token as it is now, None when there is none, when it was revoked and when it is over."""
+        parsed = tokens.parse(token, tokens.Purpose.link)
+        opened = None if parsed is None else await self._looks.find(*parsed)
+        return opened if opened is not None and is_open(opened, now_s) else None
+
+    async def _look(self, organisation_id: UUID, token_hashes: Collection[bytes]) -> dict[bytes, Opened]:
+        async with transaction(self._engine, organisation_id) as connection:
+            return await find_opened(connection, organisation_id, token_hashes)
+
+
+def is_open(opened: Opened, now_s: float) -> bool:
+    """Whether a link opens anything."""
+    ends_s = link_ends_s(opened.link.expires_s, opened.ended_s)
+    return not opened.link.revoked and (ends_s is None or now_s < ends_s)
+
+
 async def open_link(engine: AsyncEngine, token: str, now_s: float) -> LinkRow | None:
     """The link of a token, None when there is none, when it was revoked and when it is over."""
-    parsed = tokens.parse(token, tokens.Purpose.link)
-    if parsed is None:
-        return None
-    organisation_id, token_hash = parsed
-    async with transaction(engine, organisation_id) as connection:
-        found = await find_link(connection, organisation_id, token_hash)
-        if found is None or found.revoked:
-            return None
-        ended_at = await connection.scalar(
-            sa.select(job.c.ended_at).where(job.c.organisation_id == organisation_id, job.c.id == found.job_id)
-        )
-    ends_s = link_ends_s(found.expires_s, to_seconds(ended_at))
-    return found if ends_s is None or now_s < ends_s else None
+    opened = await OpenLinks(engine).open(token, now_s)
+    return None if opened is None else opened.link
 
 
 async def share_link(connection: AsyncConnection, shared: LinkRow, now_s: float) -> str | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 import structlog
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp
 
@@ -23,12 +24,14 @@ from tracking_server import tokens
 from tracking_server.app import create_app
 from tracking_server.domain.updates import JobChanged, Position
 from tracking_server.embedded import Installation
+from tracking_server.links import OpenLinks
 from tracking_server.live.bus import Bus
 from tracking_server.logs import configure_logs
 from tracking_server.push import wire
 from tracking_server.push.watched import WatchedJobs
 from tracking_server.settings import Settings
 from tracking_server.store.engine import Unavailable
+from tracking_server.store.views import JobView
 
 
 async def test_a_reader_is_told_in_words_when_the_store_is_away() -> None:
@@ -102,15 +105,57 @@ async def test_who_begins_to_watch_sees_what_is(engine: AsyncEngine, bus: Bus, f
     """Not what others were told before a change that was lost on its way: never the old technician's card again."""
     first, second = await firm.phone("Ana Sousa"), await firm.phone("Rui Costa")
     job_id = await firm.job(first.device.technician_id)
-    jobs = WatchedJobs(engine, bus, SetClock(firm.now_s))
+    jobs, links, token = WatchedJobs(engine, bus, SetClock(firm.now_s)), OpenLinks(engine), await firm.link(job_id)
     with jobs.watch(firm.organisation_id, job_id) as (watched, _):
         await jobs.view(watched)
         await firm.assign(job_id, second.device.technician_id, firm.now_s)
+        opened = await links.open(token, firm.now_s)
+        assert opened is not None
         with jobs.watch(firm.organisation_id, job_id) as (again, _):
-            view = await jobs.view(again)
+            view = await jobs.view(again, opened.versions)
     assert view is not None
     assert view.technician is not None
     assert view.technician.name == "Rui Costa"
+
+
+async def test_many_who_come_at_once_cost_one_read_of_the_store(engine: AsyncEngine, bus: Bus, firm: Firm) -> None:
+    """Ten pages of one visit by ten links: a look at all links, and one read of the job, that a later look shares; what
+    has no version is a second old at most."""
+    job_id = await firm.job((await firm.phone()).device.technician_id)
+    tokens = [await firm.link(job_id) for _ in range(10)]
+    clock = SetClock(firm.now_s)
+    jobs, links = WatchedJobs(engine, bus, clock), OpenLinks(engine)
+    with statements(engine) as asked:
+
+        async def come(token: str) -> JobView | None:
+            opened = await links.open(token, clock.now_s)
+            assert opened is not None
+            with jobs.watch(firm.organisation_id, job_id) as (watched, _):
+                return await jobs.view(watched, opened.versions)
+
+        views = await asyncio.gather(*(come(token) for token in tokens))
+        assert len({id(view) for view in views}) == 1
+        opened = await links.open(tokens[0], clock.now_s)
+        assert opened is not None
+        looked = [await jobs.look(opened.link, opened.versions) for _ in range(2)]
+        assert looked[0] is looked[1]
+        assert sum("FROM link" in statement for statement in asked) == 2
+        assert sum("FROM organisation" in statement for statement in asked) == 2
+        clock.now_s += 1.5
+        assert await jobs.look(opened.link, opened.versions) is not looked[0]
+
+
+@contextmanager
+def statements(engine: AsyncEngine) -> Iterator[list[str]]:
+    """What the store is asked while the block runs."""
+    asked: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        asked.append(statement)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(engine.sync_engine, "before_cursor_execute", note)
 
 
 async def test_what_could_not_be_read_is_read_once_the_store_is_back(

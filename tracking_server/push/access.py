@@ -19,12 +19,14 @@ PROBE = "c"  # ?c=1 says that the cookie was offered: who comes without it has t
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody with a link that opens. `base` is what the addresses of their page begin with."""
+    """Somebody with a link that opens. `base` is what the addresses of their page begin with, `versions` those of the
+    job and its technician when the link was looked at."""
 
     link: LinkRow
     token: str
     base: str
     language: str
+    versions: tuple[int, int] = (0, 0)
 
     @property
     def in_url(self) -> bool:
@@ -41,23 +43,24 @@ class Access:
     """Opens links."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock, *, secure: bool) -> None:
-        self._engine = engine
+        self._links = links.OpenLinks(engine)
         self._clock = clock
         self._secure = secure
         self._prefix = "__Host-j-" if secure else "j-"
 
     async def visitor(self, request: Request) -> Visitor | None:
         """Who asks, None when nothing is opened to them."""
-        link = await self.open(self.token(request))
+        opened = await self._links.open(self.token(request), self._clock.now())
         link_id = request.path_params.get("link_id")
-        if link is None or (link_id is not None and link.id.hex != link_id):
+        if opened is None or (link_id is not None and opened.link.id.hex != link_id):
             return None
-        base = f"/j/{link.id.hex}" if link_id is not None else f"/t/{request.path_params['token']}"
-        return Visitor(link, self.token(request), base, language(request))
+        base = f"/j/{opened.link.id.hex}" if link_id is not None else f"/t/{request.path_params['token']}"
+        return Visitor(opened.link, self.token(request), base, language(request), opened.versions)
 
     async def open(self, token: str) -> LinkRow | None:
         """The link of a token as it is now, None when it opens nothing."""
-        return await links.open_link(self._engine, token, self._clock.now())
+        opened = await self._links.open(token, self._clock.now())
+        return None if opened is None else opened.link
 
     def token(self, request: Request) -> str:
         """From the address, else from this link's cookie, else nothing. Other cookies of this host may be of any

@@ -6,7 +6,7 @@ A browser that keeps no cookies is served under `/t/<token>` itself. Both addres
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from uuid import UUID
 
 import structlog
@@ -32,7 +32,8 @@ from tracking_server.push.stream import Stream
 from tracking_server.push.watched import WatchedJobs
 from tracking_server.store.attachments import Attachments
 from tracking_server.store.engine import Unavailable, snapshot, transaction
-from tracking_server.store.notes import read_notes, read_rating
+from tracking_server.store.looks import Looks
+from tracking_server.store.notes import Said, read_said
 from tracking_server.store.pictures import read_picture
 from tracking_server.store.views import JobView
 from tracking_server.view_files import ViewFiles
@@ -69,6 +70,7 @@ class CustomerPages:
         self._files = files
         self._access = Access(engine, clock, secure=self._secure)
         self._renderer = Renderer(view_files, basemap)
+        self._said: Looks[UUID, Said] = Looks(self._look_at_said)
         self._stopping = asyncio.Event()
 
     def routes(self) -> list[Route]:
@@ -106,9 +108,7 @@ class CustomerPages:
 
         async def answer(request: Request) -> Response:
             visitor = await self._access.visitor(request)
-            view = (
-                None if visitor is None else await self._watched.read(visitor.link.organisation_id, visitor.link.job_id)
-            )
+            view = None if visitor is None else await self._watched.look(visitor.link, visitor.versions)
             if visitor is None or view is None:
                 return self._gone(request)
             page = render.page_of(view, visitor.link, self._clock.now())
@@ -260,11 +260,15 @@ class CustomerPages:
     async def _own(self, visitor: Visitor) -> Own:
         """What this link's contact wrote and rated."""
         link = visitor.link
-        async with snapshot(self._engine, link.organisation_id) as connection:
-            notes = await read_notes(connection, link.organisation_id, link.job_id)
-            rating = await read_rating(connection, link.organisation_id, link.job_id, link.contact_id)
-        own = [note for note in notes if note.author is Author.customer and note.contact_id == link.contact_id]
-        return Own(own, rating)
+        said = await self._said.find(link.organisation_id, link.job_id)
+        if said is None:
+            return Own([], None)
+        own = [note for note in said.notes if note.author is Author.customer and note.contact_id == link.contact_id]
+        return Own(own, said.ratings.get(link.contact_id))
+
+    async def _look_at_said(self, organisation_id: UUID, job_ids: Collection[UUID]) -> dict[UUID, Said]:
+        async with snapshot(self._engine, organisation_id) as connection:
+            return await read_said(connection, organisation_id, job_ids)
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`.../updates`: what changes, until the link opens nothing more or the reader is gone."""
@@ -275,7 +279,7 @@ class CustomerPages:
                 await self._gone(request)(scope, receive, send)
                 return
             with self._watched.watch(visitor.link.organisation_id, visitor.link.job_id) as (watched, news):
-                await self._watched.view(watched)
+                await self._watched.view(watched, visitor.versions)
                 reader = Reader(scope, receive, send)
                 stream = Stream(self._watched, self._clock, self._access, watched, news, visitor, reader)
                 await reader.hear(stream.run(), self._stopping)

@@ -39,7 +39,7 @@ class Stream:
         self._reader = reader
         self._said = ""
         self._shown_s: float | None = None
-        self._version = -1
+        self._version = visitor.versions[0]
 
     async def run(self) -> None:
         """Write until nothing more may come."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -35,7 +34,6 @@ class Telling:
     _at_s: float = 0.0
     _told: dict[tuple[LinkRow, str, str], Told] = field(default_factory=dict)
     _links: dict[str, tuple[int, LinkRow | None]] = field(default_factory=dict)
-    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def told(self, view: JobView, visitor: Visitor, now_s: float) -> Told:
         """What a visitor is told of this view now. What they may see is asked of their link as it is."""
@@ -51,11 +49,11 @@ class Telling:
         self, token: str, version: int, open_link: Callable[[str], Awaitable[LinkRow | None]]
     ) -> LinkRow | None:
         """The link of a token as it was at this version of its job or later; read once for all who hold it."""
-        async with self._looking:
-            looked = self._links.get(token)
-            if looked is None or looked[0] < version:
-                self._links = {known: found for known, found in self._links.items() if found[0] >= version}
-                looked = self._links[token] = version, await open_link(token)
+        looked = self._links.get(token)
+        if looked is None or looked[0] < version:
+            looked = version, await open_link(token)
+            self._links = {known: found for known, found in self._links.items() if found[0] >= version}
+            self._links[token] = looked
         return looked[1]
 
 

@@ -21,10 +21,13 @@ from tracking_server.domain.updates import JobChanged, Notice, Position
 from tracking_server.live.bus import Bus
 from tracking_server.push.telling import Telling
 from tracking_server.store.engine import Unavailable, snapshot, watching
-from tracking_server.store.views import JobView, read_versions, read_view
+from tracking_server.store.views import JobView, LinkRow, read_versions, read_view
 
 log = structlog.get_logger()
 COMPARE_EVERY_S = 3.0
+# What has no version (the name of a firm, a stop's time that has come) is at most so old for somebody who comes; so a
+# job is read once a second, however many come.
+FRESH_S = 1.0
 
 
 @dataclass(eq=False)
@@ -40,6 +43,7 @@ class Watched:
     view: JobView | None = None
     stale: bool = True
     wanted_version: int = 0
+    read_s: float = 0.0
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     telling: Telling = field(default_factory=Telling)
 
@@ -47,6 +51,12 @@ class Watched:
     def is_behind(self) -> bool:
         """Whether the store may say something newer."""
         return self.stale or (self.view is not None and self.view.job.version < self.wanted_version)
+
+    def shows(self, versions: tuple[int, int], now_s: float) -> bool:
+        """Whether `view` is good for somebody who came just now, and saw these versions in the store."""
+        if self.view is None or not 0.0 <= now_s - self.read_s <= FRESH_S:
+            return False
+        return (self.view.job.version, self.view.technician_version) >= versions
 
     @property
     def technician_id(self) -> UUID | None:
@@ -79,14 +89,11 @@ class WatchedJobs:
 
     @contextmanager
     def watch(self, organisation_id: UUID, job_id: UUID) -> Iterator[tuple[Watched, asyncio.Event]]:
-        """Watch a job as one viewer; the event is set whenever there may be something new.
-
-        A new viewer sees the job as it is: what the others were told last may be as old as the last comparison.
-        """
+        """Watch a job as one viewer; the event is set whenever there may be something new."""
         watched = self._jobs.setdefault(job_id, Watched(organisation_id, job_id))
-        watched.stale = True
         viewer = asyncio.Event()
         watched.viewers.add(viewer)
+        self._follow_technician(watched)
         try:
             yield watched, viewer
         finally:
@@ -95,15 +102,29 @@ class WatchedJobs:
                 self._jobs.pop(job_id, None)
                 self._forget_technician(watched)
 
-    async def view(self, watched: Watched) -> JobView | None:
-        """The job as it is now; one read of the store per job and version, however many viewers are told."""
-        if watched.is_behind or watched.reading.locked():  # who comes while it is read waits for what is read
+    async def view(self, watched: Watched, seen: tuple[int, int] | None = None) -> JobView | None:
+        """The job as it is now; one read of the store per job and version, however many viewers are told.
+
+        A viewer who comes has `seen` the versions in the store: what the others were told last may be as old as the
+        last comparison.
+        """
+
+        def is_good() -> bool:
+            return not watched.is_behind and (seen is None or watched.shows(seen, self._clock.now()))
+
+        if not is_good() or watched.reading.locked():  # who comes while it is read waits for what is read
             async with watched.reading:
-                if watched.is_behind:
+                if not is_good():
                     await self._read_again(watched)
         return watched.view
 
+    async def look(self, link: LinkRow, seen: tuple[int, int]) -> JobView | None:
+        """The job of a link for somebody who does not stay, shared with all who come within a second."""
+        watched = self._jobs.setdefault(link.job_id, Watched(link.organisation_id, link.job_id))
+        return await self.view(watched, seen)
+
     async def _read_again(self, watched: Watched) -> None:
+        watched.read_s = self._clock.now()
         watched.stale = False  # what makes it stale from here on is perhaps not in what is read
         try:
             view = await self.read(watched.organisation_id, watched.job_id)
@@ -112,6 +133,9 @@ class WatchedJobs:
             raise
         self._forget_technician(watched)
         watched.view = view
+        self._follow_technician(watched)
+
+    def _follow_technician(self, watched: Watched) -> None:
         if watched.viewers and watched.technician_id is not None:
             self._by_technician.setdefault(watched.technician_id, set()).add(watched)
 
@@ -154,6 +178,8 @@ class WatchedJobs:
                 log.warning("versions_not_compared", error=error.reason)
 
     async def _compare(self) -> None:
+        for job_id in [id_ for id_, one in self._jobs.items() if not one.viewers and not one.reading.locked()]:
+            del self._jobs[job_id]  # looked at since the last comparison, by nobody who stayed
         if not self._jobs:
             return
         async with watching(self._engine) as connection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -67,6 +69,33 @@ async def read_notes(connection: AsyncConnection, organisation_id: UUID, job_id:
     return [note_of(row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was written about a job, oldest first, and the stars and comments of its contacts."""
+
+    notes: tuple[Note, ...]
+    ratings: dict[UUID, tuple[int, str]]
+
+
+async def read_said(connection: AsyncConnection, organisation_id: UUID, job_ids: Collection[UUID]) -> dict[UUID, Said]:
+    """The notes and ratings of jobs, in two statements for all of them."""
+    notes = await connection.execute(
+        sa.select(note)
+        .where(note.c.organisation_id == organisation_id, note.c.job_id.in_(job_ids))
+        .order_by(note.c.made_at, note.c.id)
+    )
+    ratings = await connection.execute(
+        sa.select(rating).where(rating.c.organisation_id == organisation_id, rating.c.job_id.in_(job_ids))
+    )
+    written: dict[UUID, list[Note]] = {job_id: [] for job_id in job_ids}
+    rated: dict[UUID, dict[UUID, tuple[int, str]]] = {job_id: {} for job_id in job_ids}
+    for row in notes:
+        written[row.job_id].append(note_of(row))
+    for row in ratings:
+        rated[row.job_id][row.contact_id] = (row.stars, row.comment)
+    return {job_id: Said(tuple(written[job_id]), rated[job_id]) for job_id in job_ids}
+
+
 async def read_reached(
     connection: AsyncConnection, organisation_id: UUID, job_id: UUID, technician_id: UUID | None
 ) -> tuple[tuple[UUID | None, UUID], ...]:
@@ -128,22 +157,6 @@ async def rate(
         statement.on_conflict_do_update(index_elements=["organisation_id", "job_id", "contact_id"], set_=values)
     )
     return await count_version_up(connection, organisation_id, job_id)
-
-
-async def read_rating(
-    connection: AsyncConnection, organisation_id: UUID, job_id: UUID, contact_id: UUID
-) -> tuple[int, str] | None:
-    """A contact's stars and comment, None when they did not rate."""
-    row = (
-        await connection.execute(
-            sa.select(rating.c.stars, rating.c.comment).where(
-                rating.c.organisation_id == organisation_id,
-                rating.c.job_id == job_id,
-                rating.c.contact_id == contact_id,
-            )
-        )
-    ).one_or_none()
-    return None if row is None else (row.stars, row.comment)
 
 
 async def count_version_up(connection: AsyncConnection, organisation_id: UUID, job_id: UUID) -> JobChanged:

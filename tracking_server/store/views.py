@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracking_server.domain.job import Job, State
@@ -93,6 +95,16 @@ class LinkRow:
     revoked: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A link with what it leads to: when its job ended, and the versions of the job and of its technician."""
+
+    link: LinkRow
+    ended_s: float | None
+    versions: tuple[int, int]
+
+
+HASHES = ARRAY(sa.LargeBinary)
 DETAILS = tuple(field.name for field in fields(Details))
 
 
@@ -103,8 +115,36 @@ async def find_link(connection: AsyncConnection, organisation_id: UUID, token_ha
             sa.select(link).where(link.c.organisation_id == organisation_id, link.c.token_hash == token_hash)
         )
     ).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _link_of(row)
+
+
+async def find_opened(
+    connection: AsyncConnection, organisation_id: UUID, token_hashes: Collection[bytes]
+) -> dict[bytes, Opened]:
+    """The links that tokens open, in one statement for all of them."""
+    rows = await connection.execute(
+        sa.select(link, job_table.c.ended_at, job_table.c.version, technician.c.version.label("technician_version"))
+        .join(
+            job_table,
+            (job_table.c.organisation_id == link.c.organisation_id) & (job_table.c.id == link.c.job_id),
+        )
+        .outerjoin(
+            technician,
+            (technician.c.organisation_id == job_table.c.organisation_id)
+            & (technician.c.id == job_table.c.technician_id),
+        )
+        .where(
+            link.c.organisation_id == organisation_id,
+            link.c.token_hash == sa.any_(sa.literal(list(token_hashes), HASHES)),
+        )
+    )
+    return {
+        row.token_hash: Opened(_link_of(row), to_seconds(row.ended_at), (row.version, row.technician_version or 0))
+        for row in rows
+    }
+
+
+def _link_of(row: sa.Row[Any]) -> LinkRow:
     expires_s, revoked = to_seconds(row.expires_at), row.revoked_at is not None
     return LinkRow(row.id, row.organisation_id, row.job_id, row.contact_id, expires_s, revoked)
 
