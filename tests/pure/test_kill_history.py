@@ -35,7 +35,7 @@ def test_a_history_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     records = [
         Begun(1.5, 1_800_000_000.0, 42),
         Acked(2.0, DEVICE, 7, ((1, 3), (5, 5)), {2: "coarse"}),
-        Stored(3.0, True, (row,), (), ((DEVICE, 7, 1),), (), (), (), (), 0, (), 0, (), 0),
+        Stored(3.0, True, fixes=(row,), counts=((DEVICE, 7, 1),)),
     ]
     assert [decode(encode(record)) for record in records] == records
     (tmp_path / "history").write_bytes(b"".join(map(encode, records)))

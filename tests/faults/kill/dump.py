@@ -112,9 +112,7 @@ class Dumper:
                 fixes=tuple(fixes),
                 taps=tuple(taps),
                 counts=tuple((str(row.device_id), row.stream, row.fixes) for row in counts),
-                technicians=tuple(_technician(row) for row in await _rows(connection, TECHNICIANS)),
-                jobs=tuple(_job(row) for row in await _rows(connection, JOBS)),
-                links=tuple(_link(row) for row in await _rows(connection, LINKS.format(committed=committed))),
+                **await _standing(connection),
                 events=tuple(_event(row) for row in events),
                 event_count=await _count(connection, "event"),
                 audits=tuple(_audit(row) for row in audits),
@@ -124,6 +122,11 @@ class Dumper:
             )
         self._remember(stored, begun_s)
         return stored
+
+    async def look(self) -> Stored:
+        """Only what decides about pages. Nothing is passed over by it."""
+        async with snapshot(self._engine, self._organisation_id) as connection:
+            return Stored(at_s=time.monotonic(), whole=False, **await _standing(connection))
 
     def _remember(self, stored: Stored, begun_s: float) -> None:
         numbers: dict[tuple[UUID, int], set[int]] = defaultdict(set)
@@ -137,6 +140,16 @@ class Dumper:
         self._last_event = max((row.id for row in stored.events), default=self._last_event)
         self._last_audit = max((row.id for row in stored.audits), default=self._last_audit)
         self._since_s = begun_s
+
+
+async def _standing(connection: AsyncConnection) -> dict[str, Any]:
+    """The rows that are read whole each time."""
+    links = LINKS.format(committed=await _committed(connection))
+    return {
+        "technicians": tuple(_technician(row) for row in await _rows(connection, TECHNICIANS)),
+        "jobs": tuple(_job(row) for row in await _rows(connection, JOBS)),
+        "links": tuple(_link(row) for row in await _rows(connection, links)),
+    }
 
 
 async def _committed(connection: AsyncConnection) -> str:

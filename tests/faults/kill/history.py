@@ -328,18 +328,18 @@ class Stored:
 
     at_s: float
     whole: bool
-    fixes: tuple[FixRow, ...]
-    taps: tuple[TapRow, ...]
-    counts: tuple[tuple[str, int, int], ...]  # device, stream, fixes
-    technicians: tuple[TechnicianRow, ...]
-    jobs: tuple[JobRow, ...]
-    links: tuple[LinkRow, ...]
-    events: tuple[EventRow, ...]
-    event_count: int
-    audits: tuple[AuditRow, ...]
-    audit_count: int
-    messages: tuple[MessageRow, ...]
-    message_count: int
+    technicians: tuple[TechnicianRow, ...] = ()
+    jobs: tuple[JobRow, ...] = ()
+    links: tuple[LinkRow, ...] = ()
+    fixes: tuple[FixRow, ...] = ()
+    taps: tuple[TapRow, ...] = ()
+    counts: tuple[tuple[str, int, int], ...] = ()  # device, stream, fixes
+    events: tuple[EventRow, ...] = ()
+    event_count: int = 0
+    audits: tuple[AuditRow, ...] = ()
+    audit_count: int = 0
+    messages: tuple[MessageRow, ...] = ()
+    message_count: int = 0
 
 
 Record = (
