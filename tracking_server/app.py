@@ -32,7 +32,8 @@ from tracking_server.ingest.devices import Devices
 from tracking_server.ingest.files import FilesEndpoint
 from tracking_server.ingest.jobs import JobsEndpoint
 from tracking_server.ingest.phones import Phones
-from tracking_server.ingest.routes import RETRY_AFTER_S, FixesEndpoint, pairing_router
+from tracking_server.ingest.room import Room, come_again_s
+from tracking_server.ingest.routes import FixesEndpoint, pairing_router
 from tracking_server.ingest.stream import PhoneStream
 from tracking_server.ingest.ways import Ways
 from tracking_server.journey import Journey
@@ -183,7 +184,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
 
     @app.exception_handler(Unavailable)
     async def unavailable(_: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, status_code=503, headers={"retry-after": str(RETRY_AFTER_S)})
+        return JSONResponse({"error": str(error)}, status_code=503, headers={"retry-after": str(come_again_s())})
 
     @app.exception_handler(RequestValidationError)
     async def unreadable(_: Request, error: Exception) -> Response:
@@ -206,5 +207,6 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
         return JSONResponse({"store": store, "redis": redis, "tasks": tasks}, status_code=200 if good else 503)
 
     streams = BoardStreams(gate, boards, board, clock)
-    fixes = FixesEndpoint(journey, devices, clock)
-    return HotPaths(fixes, PhoneStream(journey, devices, phones, clock), phones, pages, streams, app)
+    room = Room()
+    fixes = FixesEndpoint(journey, devices, room, clock)
+    return HotPaths(fixes, PhoneStream(journey, devices, phones, room, clock), phones, pages, streams, app)

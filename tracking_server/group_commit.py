@@ -6,6 +6,7 @@ There is no timer: a flusher takes whatever waits as soon as it is free.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -21,6 +22,7 @@ from tracking_server.turn import Delivery
 log = structlog.get_logger()
 MOST_PER_FLUSH = 5_000  # a transaction of about a tenth of a second
 MOST_WAITING = 50_000  # fixes in memory before phones are asked to come back later: some 50 MB
+MOST_OF_ONE_FIRM = MOST_WAITING // 2  # one firm's phones leave room for those of the others
 ATTEMPTS = 3
 
 
@@ -67,6 +69,7 @@ class GroupCommit:
         self._flushers = flushers
         self._queue: list[Waiting] = []
         self._weight = 0
+        self._weights: Counter[UUID] = Counter()
         self._stopped = False
         self._wake = asyncio.Event()
         self._in_flush: set[UUID] = set()
@@ -75,11 +78,13 @@ class GroupCommit:
         """Returns when the delivery is committed; raises `Unavailable` when nothing was kept."""
         if self._stopped:
             raise Unavailable("the service is stopping")
-        if self._weight > MOST_WAITING:
+        weight, firm = delivery.weight, delivery.device.organisation_id
+        if self._weight > MOST_WAITING or self._weights[firm] > MOST_OF_ONE_FIRM:
             raise Unavailable("too many fixes are waiting to be written")
         waiting = Waiting(delivery)
         self._queue.append(waiting)
-        self._weight += delivery.weight
+        self._weight += weight
+        self._weights[firm] += weight
         self._wake.set()
         return await waiting.answer
 
@@ -125,8 +130,11 @@ class GroupCommit:
             else:
                 taken.append(waiting)
                 weight += waiting.delivery.weight
+                self._weights[waiting.delivery.device.organisation_id] -= waiting.delivery.weight
         self._queue = left
         self._weight -= weight
+        if not left:
+            self._weights.clear()
         return taken
 
     async def _answer(self, batch: Sequence[Waiting]) -> None:

@@ -18,6 +18,7 @@ from tracking_server.domain.note import cut_text
 from tracking_server.group_commit import Acknowledgement
 from tracking_server.ingest import wire
 from tracking_server.ingest.devices import Devices
+from tracking_server.ingest.room import Place, Room, come_again_s
 from tracking_server.journey import Journey
 from tracking_server.store.devices import Device
 from tracking_server.store.engine import Unavailable
@@ -26,7 +27,6 @@ from tracking_server.store.fixes import Rejected
 from tracking_server.turn import Delivery
 
 log = structlog.get_logger()
-RETRY_AFTER_S = 2
 MOST_NAME = 100
 TRIES_WITHIN_S = WITHIN_MIN * 60
 TOO_MANY_CODES = f"too many wrong codes: wait {WITHIN_MIN} minutes, then ask for a new one"
@@ -39,9 +39,10 @@ class FixesEndpoint:
     A known phone is never refused for what it says, only for how much at once: it would send it again for ever.
     """
 
-    def __init__(self, journey: Journey, devices: Devices, clock: Clock) -> None:
+    def __init__(self, journey: Journey, devices: Devices, room: Room, clock: Clock) -> None:
         self._journey = journey
         self._devices = devices
+        self._room = room
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,14 +53,15 @@ class FixesEndpoint:
             if device is None:
                 await _refuse(send, 401, "unknown device key: pair this phone again")
                 return
-            body = await _read_body(receive)
             encoding = headers.get(b"content-encoding", b"").decode("latin-1")
-            delivery, unreadable = read_delivery(body, encoding, device, received_s)
-            acknowledgement = await self._journey.accept(delivery)
+            with self._room.place(device.id) as place:
+                delivery, unreadable = read_delivery(await _read_body(receive, place), encoding, device, received_s)
+                place.empty()
+                acknowledgement = await self._journey.accept(delivery)
         except wire.TooLarge as error:
             await _refuse(send, 413, str(error.__doc__))
         except Unavailable as error:
-            await _refuse(send, 503, str(error), retry_after_s=RETRY_AFTER_S)
+            await _refuse(send, 503, str(error), retry_after_s=come_again_s())
         except Disconnected:
             return
         else:
@@ -70,7 +72,7 @@ class Disconnected(Exception):
     """The phone hung up before its body was whole."""
 
 
-async def _read_body(receive: Receive) -> bytes:
+async def _read_body(receive: Receive, place: Place) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -81,6 +83,7 @@ async def _read_body(receive: Receive) -> bytes:
         size += len(chunk)
         if size > wire.MOST_BODY_BYTES:
             raise wire.TooLarge
+        place.take(len(chunk))
         chunks.append(chunk)
         if not message.get("more_body"):
             return b"".join(chunks)

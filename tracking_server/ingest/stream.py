@@ -20,7 +20,8 @@ from tracking_server.clock import Clock
 from tracking_server.ingest import wire
 from tracking_server.ingest.devices import Devices
 from tracking_server.ingest.phones import Connection, Phones, TwoPhones
-from tracking_server.ingest.routes import RETRY_AFTER_S, acknowledgement_facts, read_delivery
+from tracking_server.ingest.room import Room, come_again_s
+from tracking_server.ingest.routes import acknowledgement_facts, read_delivery
 from tracking_server.journey import Journey
 from tracking_server.store.devices import Device
 from tracking_server.store.engine import Unavailable
@@ -43,9 +44,10 @@ class Refused(Exception):
 class PhoneStream:
     """Opens streams for phones with a key, and hands what they send to the journey."""
 
-    def __init__(self, journey: Journey, devices: Devices, phones: Phones, clock: Clock) -> None:
+    def __init__(self, journey: Journey, devices: Devices, phones: Phones, room: Room, clock: Clock) -> None:
         self._journey = journey
         self._devices = devices
+        self._room = room
         self._phones = phones
         self._clock = clock
 
@@ -71,7 +73,7 @@ class PhoneStream:
         try:
             device = await self._devices.authenticate(headers.get(b"authorization", b"").decode("latin-1"))
         except Unavailable as error:
-            raise Refused(503, str(error), RETRY_AFTER_S) from error
+            raise Refused(503, str(error), come_again_s()) from error
         if device is None:
             raise Refused(401, "unknown device key: pair this phone again")
         return device
@@ -92,12 +94,13 @@ class PhoneStream:
 
     async def _answer(self, device: Device, body: bytes, encoding: str, received_s: float) -> dict[str, Any]:
         try:
-            delivery, unreadable = read_delivery(body, encoding, device, received_s)
-            acknowledgement = await self._journey.accept(delivery)
+            with self._room.place(device.id):
+                delivery, unreadable = read_delivery(body, encoding, device, received_s)
+                acknowledgement = await self._journey.accept(delivery)
         except wire.TooLarge as error:
             return {"status": 413, "error": str(error.__doc__)}
         except Unavailable as error:
-            return {"status": 503, "error": str(error), "retry_after": RETRY_AFTER_S}
+            return {"status": 503, "error": str(error), "retry_after": come_again_s()}
         return acknowledgement_facts(acknowledgement, self._clock.now(), unreadable)
 
 
