@@ -23,7 +23,8 @@ from tracking_server.notify.channels import channels_from
 from tracking_server.notify.sender import MOST_TRIES, Later, Parts, TooEarly, send_message, settle, wait_s
 from tracking_server.settings import Settings
 from tracking_server.store import queue
-from tracking_server.store.engine import STATEMENT_TIMEOUT_MS, create_engine
+from tracking_server.store.connection import CONNECT, CONNECT_WITHIN_S, ImpatientConnection
+from tracking_server.store.engine import FREE_WITHIN_S, create_engine
 
 log = structlog.get_logger()
 CONCURRENCY = 4
@@ -34,7 +35,7 @@ FASTEST_LOOK_S = 0.2
 FASTEST_HEARTBEAT_S = 1.0
 BEATS_MISSED = 3  # after 30 s a worker is taken for dead, and within 45 s its messages are taken up
 STOP_WITHIN_S = 20.0  # longer than one answer of the mail server may take
-CONNECT_WITHIN_S = 5.0
+OPEN_WITHIN_S = CONNECT_WITHIN_S + 1.0  # then anew: its pool would wait for longer and longer before it tries again
 RECONNECT_S = 2.0
 
 
@@ -47,7 +48,7 @@ async def run_worker(settings: Settings, clock: Clock) -> None:
             try:
                 await _work(create_queue_app(parts), clock)
                 log.warning("worker_stopped")  # it lost the connection on which it listens
-            except (ConnectorException, psycopg.Error, OSError) as error:
+            except (ConnectorException, psycopg.Error, OSError, TimeoutError) as error:
                 log.warning("worker_failed", error=type(error).__name__)
                 if _is_cancelled():  # the database went away while the worker said goodbye to it
                     raise asyncio.CancelledError from None
@@ -65,7 +66,8 @@ async def _work(app: App, clock: Clock) -> None:
     """Work on both queues until cancelled, or until one of them loses its connection."""
     tasks = [asyncio.create_task(_take_up_stalled(app, clock))]
     try:
-        await app.open_async()
+        async with asyncio.timeout(OPEN_WITHIN_S):
+            await app.open_async()
         working = [
             asyncio.create_task(_take(app, clock, queue.MESSAGES, CONCURRENCY)),
             asyncio.create_task(_take(app, clock, queue.WEBHOOKS, WEBHOOK_CONCURRENCY)),
@@ -105,13 +107,11 @@ def create_queue_app(parts: Parts) -> App:
     app = App(
         connector=PsycopgConnector(
             conninfo=conninfo(parts.settings.database_url),
-            kwargs={
-                "connect_timeout": int(CONNECT_WITHIN_S),
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
-            },
+            kwargs=CONNECT,
+            connection_class=ImpatientConnection,
             min_size=1,
             max_size=CONCURRENCY + WEBHOOK_CONCURRENCY,
-            timeout=CONNECT_WITHIN_S,
+            timeout=FREE_WITHIN_S,
         )
     )
 

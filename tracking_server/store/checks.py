@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tracking_server.store.engine import Unavailable, begin
 from tracking_server.store.migrate import newest_revision
 
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
@@ -17,9 +17,9 @@ ANSWER_WITHIN_S = 2.0
 async def can_answer(engine: AsyncEngine) -> bool:
     """Whether the store answers at all."""
     try:
-        async with asyncio.timeout(ANSWER_WITHIN_S), engine.connect() as connection:
+        async with asyncio.timeout(ANSWER_WITHIN_S), begin(engine) as connection:
             await connection.execute(sa.text("SELECT 1"))
-    except (SQLAlchemyError, OSError, TimeoutError):
+    except (Unavailable, TimeoutError):
         return False
     return True
 

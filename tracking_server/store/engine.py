@@ -1,34 +1,40 @@
-"""Connections to PostgreSQL, and under whose eyes a transaction runs."""
+"""Transactions: how long one may take, under whose eyes it runs, and what is known of a store that does not answer."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-STATEMENT_TIMEOUT_MS = 5_000
-LOCK_TIMEOUT_MS = 3_000
+from tracking_server.store.connection import CONNECT, ImpatientConnection, check_out
+
+FREE_WITHIN_S = 3.0  # a connection of the pool: who waits for longer is told to come back
+TRANSACTION_WITHIN_S = 30.0  # with all its statements, each of which has its own limit: 8,000 taps take ten
 
 
 def create_engine(url: str, *, pool_size: int = 8) -> AsyncEngine:
-    """An engine whose sessions give up on slow statements and locks before the client does."""
-    options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC"
-    return create_async_engine(
+    """An engine that waits for nothing without an end: not for a connection, nor for a statement's answer."""
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=5,
-        pool_pre_ping=True,
+        pool_timeout=FREE_WITHIN_S,
         hide_parameters=True,  # they are names, addresses and coordinates, and errors are logged
-        connect_args={"connect_timeout": 5, "options": options},
+        connect_args=CONNECT | {"async_creator_fn": ImpatientConnection.connect},
     )
+    event.listen(engine.sync_engine, "checkout", check_out)
+    return engine
 
 
 async def set_organisation(connection: AsyncConnection, organisation_id: UUID) -> None:
@@ -52,28 +58,69 @@ class Unavailable(Exception):
         self.reason = reason or said
 
 
+class Locked(Unavailable):
+    """Somebody holds a row that this transaction needs and does not let go of it. Others' rows can be written."""
+
+
 class Contended(Exception):
     """Two transactions stood in each other's way and this one gave in: try again at once."""
 
 
+@dataclass(slots=True)
+class Outage:
+    """What this process knows of a store that did not answer: one caller at a time asks it, others are told at once.
+
+    Else each of them would hold a connection until it gives up, and a server that is back would first have to look
+    through all that they left at its door.
+    """
+
+    known: bool = False
+    being_asked: bool = False
+
+
+_outages: WeakKeyDictionary[AsyncEngine, Outage] = WeakKeyDictionary()
+
+
 @asynccontextmanager
-async def begin(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def begin(engine: AsyncEngine, within_s: float = TRANSACTION_WITHIN_S) -> AsyncIterator[AsyncConnection]:
     """A transaction that sees no organisation yet and commits when the block ends well.
 
-    Raises `Unavailable` when the store is away, full, too slow or has no connection free, `Contended` after a deadlock.
+    Raises `Unavailable` when the store is away, full, too slow or has no connection free; `Locked`, which is one of its
+    kind; `Contended` after a deadlock. After `Unavailable` it may have been committed nevertheless: what is sent again
+    must be kept once.
     """
+    outage = _outages.setdefault(engine, Outage())
+    if outage.being_asked:
+        raise Unavailable(AWAY, "it did not answer, and is being asked again")
+    asks = outage.being_asked = outage.known
     try:
         async with engine.begin() as connection:
-            yield connection
+            timer = asyncio.get_running_loop().call_later(within_s, _driver(connection).cut)
+            try:
+                if asks:
+                    await connection.execute(sa.text("SELECT 1"))
+                    asks = outage.known = outage.being_asked = False
+                yield connection
+            finally:
+                timer.cancel()
     except (DBAPIError, psycopg.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         if isinstance(cause, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
             raise Contended from error
+        if isinstance(cause, psycopg.errors.LockNotAvailable):
+            raise Locked(AWAY, "a row is locked for too long") from error
         if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+            outage.known = outage.known or cause.sqlstate is None  # nobody said so: there was no answer
             raise Unavailable(AWAY, str(cause).splitlines()[0]) from error
         raise
-    except (PoolTimeoutError, OSError) as error:
+    except PoolTimeoutError as error:
         raise Unavailable(AWAY, str(error)) from error
+    except OSError as error:
+        outage.known = True
+        raise Unavailable(AWAY, str(error)) from error
+    finally:
+        if asks:
+            outage.being_asked = False
 
 
 @asynccontextmanager
@@ -103,8 +150,13 @@ async def watching(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 async def driver_connection(connection: AsyncConnection) -> psycopg.AsyncConnection[object]:
     """The psycopg connection below, in the same transaction."""
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(driver, psycopg.AsyncConnection)  # noqa: S101 (the engine is made here, for psycopg)
+    return _driver(connection)
+
+
+def _driver(connection: AsyncConnection) -> ImpatientConnection:
+    assert connection.sync_connection is not None  # noqa: S101 (it has begun)
+    driver = connection.sync_connection.connection.driver_connection
+    assert isinstance(driver, ImpatientConnection)  # noqa: S101 (the engine is made here, of these)
     return driver
 
 
