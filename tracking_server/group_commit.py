@@ -6,6 +6,7 @@ There is no timer: a flusher takes whatever waits as soon as it is free.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import structlog
 
 from tracking_server.domain.checkpoint import Ranges
 from tracking_server.outcome import Outdated
-from tracking_server.store.engine import Contended, Unavailable
+from tracking_server.store.engine import Contended, Locked, Unavailable
 from tracking_server.turn import Delivery
 
 log = structlog.get_logger()
@@ -24,6 +25,8 @@ MOST_PER_FLUSH = 5_000  # a transaction of about a tenth of a second
 MOST_WAITING = 50_000  # fixes in memory before phones are asked to come back later: some 50 MB
 MOST_OF_ONE_FIRM = MOST_WAITING // 2  # one firm's phones leave room for those of the others
 ATTEMPTS = 3
+MOST_LOCKED = 2  # phones of one flush that are waited for alone: after them it is a table that is locked, not rows
+LOCKED_S = 10.0  # who cannot be locked is refused for so long: each try costs a flusher twice the lock's timeout
 
 
 class Care(Enum):
@@ -73,6 +76,7 @@ class GroupCommit:
         self._stopped = False
         self._wake = asyncio.Event()
         self._in_flush: set[UUID] = set()
+        self._locked_until: dict[UUID, float] = {}  # technicians whose row somebody else holds
 
     async def submit(self, delivery: Delivery) -> Acknowledgement:
         """Returns when the delivery is committed; raises `Unavailable` when nothing was kept."""
@@ -81,6 +85,8 @@ class GroupCommit:
         weight, firm = delivery.weight, delivery.device.organisation_id
         if self._weight > MOST_WAITING or self._weights[firm] > MOST_OF_ONE_FIRM:
             raise Unavailable("too many fixes are waiting to be written")
+        if self._locked_until and self._is_locked(delivery.device.technician_id):
+            raise Unavailable("somebody else is writing for this technician")
         waiting = Waiting(delivery)
         self._queue.append(waiting)
         self._weight += weight
@@ -96,8 +102,7 @@ class GroupCommit:
                     tasks.create_task(self._flush_forever())
         finally:
             self._stopped = True
-            for waiting in self._queue:
-                waiting.resolve(Unavailable("the service is stopping"))
+            _resolve_all(self._queue, Unavailable("the service is stopping"))
 
     async def _flush_forever(self) -> None:
         while True:
@@ -111,8 +116,8 @@ class GroupCommit:
             try:
                 await self._answer(batch)
             except BaseException:
-                for waiting in batch:  # whether it was committed is not known: sent again, it is kept once
-                    waiting.resolve(Unavailable("the service is stopping"))
+                # whether it was committed is not known: sent again, it is kept once
+                _resolve_all(batch, Unavailable("the service is stopping"))
                 raise
             finally:
                 self._in_flush -= technicians
@@ -137,23 +142,40 @@ class GroupCommit:
             self._weights.clear()
         return taken
 
-    async def _answer(self, batch: Sequence[Waiting]) -> None:
-        """Flush together; when that fails, phone by phone."""
+    async def _answer(self, batch: Sequence[Waiting]) -> bool:
+        """Flush together; when that fails, phone by phone. Says whether it was one phone, and it cannot be locked."""
+        phones = sorted({waiting.delivery.device.id for waiting in batch})
         try:
             answers = await self._flush_with_retries([waiting.delivery for waiting in batch], Care.together)
-        except Unavailable as error:
-            for waiting in batch:
-                waiting.resolve(error)
-            return
         except Exception as error:
-            phones = sorted({waiting.delivery.device.id for waiting in batch})
+            locked, alone = isinstance(error, Locked), len(phones) == 1
+            if isinstance(error, Unavailable) and (alone or not locked):
+                _resolve_all(batch, error)
+                if locked:
+                    self._locked_until[batch[0].delivery.device.technician_id] = time.monotonic() + LOCKED_S
+                return locked
             log.warning("flush_split", phones=len(phones), error=type(error).__name__)
-            for phone in phones:
-                own = [waiting for waiting in batch if waiting.delivery.device.id == phone]
-                await (self._answer(own) if len(phones) > 1 else self._salvage(own))
-            return
+            await (self._salvage(batch) if alone else self._answer_each(batch, phones))
+            return False
         for waiting, answer in zip(batch, answers, strict=True):
             waiting.resolve(answer)
+        return False
+
+    async def _answer_each(self, batch: Sequence[Waiting], phones: Sequence[UUID]) -> None:
+        """Phone by phone."""
+        locked = 0
+        for phone in phones:
+            own = [waiting for waiting in batch if waiting.delivery.device.id == phone]
+            if locked < MOST_LOCKED:
+                locked += await self._answer(own)
+            else:
+                _resolve_all(own, Unavailable("the store is too contended"))
+
+    def _is_locked(self, technician_id: UUID) -> bool:
+        if self._locked_until.get(technician_id, 0.0) > time.monotonic():
+            return True
+        self._locked_until.pop(technician_id, None)
+        return False
 
     async def _salvage(self, batch: Sequence[Waiting]) -> None:
         """One phone that fails alone: with more and more care, until its good rows are kept."""
@@ -178,3 +200,8 @@ class GroupCommit:
             except (Outdated, Contended) as error:
                 log.info("flush_again", attempt=attempt, why=type(error).__name__)
         raise Unavailable("the store is too contended")
+
+
+def _resolve_all(batch: Sequence[Waiting], error: Unavailable) -> None:
+    for waiting in batch:
+        waiting.resolve(error)

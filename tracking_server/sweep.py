@@ -21,13 +21,13 @@ from tracking_server.domain.assess import Assessment, pass_time
 from tracking_server.domain.checkpoint import Checkpoint, give_up_gaps
 from tracking_server.domain.job import WAITED_FOR
 from tracking_server.domain.message import reminder
-from tracking_server.domain.updates import JobChanged
+from tracking_server.domain.updates import JobChanged, Update
 from tracking_server.live.bus import Bus
 from tracking_server.store import fixes as fix_store
 from tracking_server.store import jobs as job_store
 from tracking_server.store import messages as message_store
 from tracking_server.store import people
-from tracking_server.store.engine import Contended, Unavailable, transaction, watching
+from tracking_server.store.engine import Contended, Locked, Unavailable, transaction, watching
 from tracking_server.store.jobs import DueJobs
 from tracking_server.store.memory import read_technicians
 
@@ -78,12 +78,13 @@ async def sweep(engine: AsyncEngine, bus: Bus, now_s: float) -> int:
     """
     async with watching(engine) as connection:
         due = await job_store.due_jobs(connection, now_s, MOST_PER_ROUND)
+    untold: list[Update] = []
     for one in due:
         try:
             async with transaction(engine, one.organisation_id) as connection:
                 changes = await _apply(connection, one, now_s)
-            await bus.publish(changes)
-        except (outcome.Outdated, Contended):
+            untold += changes
+        except (outcome.Outdated, Contended, Locked):
             log.info("sweep_outdated", technician=str(one.technician_id))  # due again in the next round
         except Unavailable:
             raise
@@ -91,6 +92,7 @@ async def sweep(engine: AsyncEngine, bus: Bus, now_s: float) -> int:
             log.exception("sweep_failed_for", technician=str(one.technician_id), organisation=str(one.organisation_id))
             async with transaction(engine, one.organisation_id) as connection:
                 await job_store.put_off(connection, one, now_s, now_s + PUT_OFF_S)
+    await bus.publish(untold)  # together: a Redis that hangs costs a round one wait, not one for each
     return len(due)
 
 
@@ -133,6 +135,8 @@ async def remind(engine: AsyncEngine, now_s: float) -> int:
         try:
             async with transaction(engine, organisation_id) as connection:
                 await _remind(connection, organisation_id, job_id, now_s)
+        except Locked:
+            log.info("remind_later", job=str(job_id))  # due again in the next round
         except (Unavailable, Contended):
             raise
         except Exception:

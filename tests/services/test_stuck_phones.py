@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.clocks import SetClock
 from tests.support.firm import Firm, Phone
 from tests.support.rows import count, job_row, rows
+from tracking_server import group_commit
 from tracking_server.domain.events import TapKind
 from tracking_server.embedded import Installation
 from tracking_server.group_commit import GroupCommit
@@ -133,9 +134,10 @@ async def test_a_tap_that_is_sent_again_is_answered_as_before(journey: Journey, 
 
 
 async def test_a_locked_queue_is_a_store_that_is_away(
-    journey: Journey, firm: Firm, clock: SetClock, servers: Installation, database: str
+    journey: Journey, firm: Firm, clock: SetClock, servers: Installation, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tap that owes a message is not acknowledged, so that its effect is not lost; sent again, it works."""
+    monkeypatch.setattr(group_commit, "LOCKED_S", 0.0)  # it is sent again at once
     phone = await at_work(journey, firm, clock)
     job_id = await firm.job(phone.device.technician_id)
     delivery = phone.delivery(clock.now_s, taps=[phone.tap(firm.now_s + 1, TapKind.en_route, job_id)])
