@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import time
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from typing import TypeVar
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
@@ -23,6 +26,8 @@ BY_ONE_ADDRESS = 100  # for whatever account: an office shares an address in the
 PAIRINGS_BY_ONE_ADDRESS = 20  # wrong codes for phones, which have 39 bits and live ten minutes
 PAIRINGS_BY_ALL = 3_000  # with a hundred codes out, one guess in three million is right in the quarter of an hour
 CODES_BY_ONE_ADDRESS = 20  # one-time tokens of 256 bits: nobody guesses them, but nobody needs to try often
+ALONE_S = 5.0  # a Redis that hangs is asked so seldom: it takes a second each time, and a sign-in asks four times
+Answer = TypeVar("Answer")
 
 PAIR = RateLimitItemPerMinute(FROM_ONE_ADDRESS, WITHIN_MIN, namespace=names.TRIES)
 ACCOUNT = RateLimitItemPerMinute(FOR_ONE_ACCOUNT, WITHIN_MIN, namespace=names.TRIES)
@@ -42,6 +47,7 @@ class Tries:
         redis = RedisStorage("async+redis://", implementation="redispy", connection_pool=pool)  # type: ignore[arg-type]
         self._shared = MovingWindowRateLimiter(redis)
         self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._alone_until = 0.0
 
     async def sign_in(self, email: str, address: str) -> bool:
         """Count one try; says whether it may be made."""
@@ -70,23 +76,23 @@ class Tries:
         await self._clear(PAIRINGS, "pairing", _network(address))
 
     async def _clear(self, item: RateLimitItem, *of: str) -> None:
-        try:
-            await self._shared.clear(item, *of)
-        except (RedisError, OSError):
-            await self._own.clear(item, *of)
+        await self._ask(lambda counts: counts.clear(item, *of))
 
     async def _is_known(self, account: str, place: str) -> bool:
-        try:
-            return not await self._shared.test(KNOWN, account, place)
-        except (RedisError, OSError):
-            return not await self._own.test(KNOWN, account, place)
+        return not await self._ask(lambda counts: counts.test(KNOWN, account, place))
 
     async def _hit(self, item: RateLimitItem, *of: str) -> bool:
-        try:
-            return await self._shared.hit(item, *of)
-        except (RedisError, OSError) as error:
-            log.warning("tries_counted_alone", error=type(error).__name__)
-            return await self._own.hit(item, *of)
+        return await self._ask(lambda counts: counts.hit(item, *of))
+
+    async def _ask(self, question: Callable[[MovingWindowRateLimiter], Awaitable[Answer]]) -> Answer:
+        """The counts of all processes; for a while those of this one, after the others could not be had."""
+        if time.monotonic() >= self._alone_until:
+            try:
+                return await question(self._shared)
+            except (RedisError, OSError) as error:
+                self._alone_until = time.monotonic() + ALONE_S
+                log.warning("tries_counted_alone", error=type(error).__name__)
+        return await question(self._own)
 
 
 def _short(email: str) -> str:
