@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import math
 import os
 import pwd
 import select
@@ -23,7 +24,9 @@ TICK_SECONDS = 0.25
 SETTLED_SECONDS = 1  # a server that cannot run (full disk, damaged data) ends within a blink
 UNUSED_SECONDS = 3  # between two commands of a person or a script, the servers stay
 START_PATIENCE_SECONDS = 3  # for a server that dies again and again at its start
-PATIENCE_SECONDS = 15  # the same later on, when what it left may stand in its way for a while
+ROADS_PATIENCE_SECONDS = 15  # the road engine can be done without
+LONGEST_PAUSE_SECONDS = 4  # between two starts: when there is room on the disk again it is back well within 10 s
+LINES_SEARCHED = 40  # of a server's log, for what it said when it ended
 LOG_KEPT_BYTES = 5_000_000
 ROOM_MB = 500  # an empty cluster takes 70 MB, its log may grow to max_wal_size and beyond
 
@@ -222,7 +225,7 @@ def watch(servers: Sequence["Server"], users: IO[str]) -> None:
     last_used = time.monotonic()
     while not asked:
         for server in servers:
-            server.keep_up(PATIENCE_SECONDS)
+            server.keep_up()
         if not taken(users):
             last_used = time.monotonic()
         elif time.monotonic() - last_used > UNUSED_SECONDS:
@@ -245,6 +248,8 @@ class Server:
         self.command = [*as_user(user, "--pdeathsig", stop_signal.name.removeprefix("SIG")), *command]
         self.output = output
         self.trouble_since: float | None = None
+        self.pause = TICK_SECONDS
+        self.start_at: float | None = None
 
     def start(self) -> None:
         """From the main thread only: what the kernel does when its parent dies is tied to the thread that forks."""
@@ -253,20 +258,25 @@ class Server:
             self.command, cwd="/", stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output, process_group=0
         )
 
-    def keep_up(self, patience_seconds: float) -> None:
-        """Start it again when it has died, unless it keeps dying right after its start."""
-        now = time.monotonic()
+    def keep_up(self, patience_seconds: float = math.inf) -> None:
+        """Start it again when it has died; after longer and longer pauses when it keeps dying right after its start, as
+        it does while the disk is full. Raises `EmbeddedError` when that goes on for longer than `patience_seconds`."""
         code = self.process.poll()
         if code is None:
             return
-        log.warning("%s ended with %s", self.name, code)
-        if now - self.started > SETTLED_SECONDS:
-            self.trouble_since = None
-        self.trouble_since = self.trouble_since or now
-        if now - self.trouble_since > patience_seconds:
-            raise EmbeddedError(f"{self.name} does not stay up. {last_words(self.output.name)}")
-        time.sleep(TICK_SECONDS)  # its orphans may need a moment to notice
-        self.start()
+        now = time.monotonic()
+        if self.start_at is None:
+            if now - self.started > SETTLED_SECONDS:
+                self.trouble_since, self.pause = None, TICK_SECONDS
+            self.trouble_since = self.trouble_since or now
+            if now - self.trouble_since > patience_seconds:
+                raise EmbeddedError(f"{self.name} does not stay up. {last_words(self.output.name)}")
+            log.warning("%s ended with %s, next start in %s s. %s", self.name, code, self.pause, why(self.output.name))
+            self.start_at = now + self.pause  # its orphans may need a moment to notice
+            self.pause = min(self.pause * 2, LONGEST_PAUSE_SECONDS)
+        elif now >= self.start_at:
+            self.start_at = None
+            self.start()
 
     def stop(self) -> None:
         for signal_number, seconds in ((self.stop_signal, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
@@ -284,7 +294,7 @@ class RoadEngine(Server):
 
     given_up = False
 
-    def keep_up(self, patience_seconds: float) -> None:
+    def keep_up(self, patience_seconds: float = ROADS_PATIENCE_SECONDS) -> None:
         """Start it again when it has died, until that is of no use."""
         if self.given_up:
             return
@@ -408,6 +418,19 @@ def end_leftovers(pids: Callable[[], list[int]]) -> None:
 
 
 def last_words(file: str | bytes | int) -> str:
-    words = "\n".join(Path(str(file)).read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:])
-    advice = "The disk is full: make room. " if "No space left" in words else ""
-    return f"{advice}Its last words:\n{words}"
+    words = "\n".join(last_lines(file, LOG_LINES_SHOWN))
+    return f"{advice(words)}Its last words:\n{words}"
+
+
+def why(file: str | bytes | int) -> str:
+    """What a server said of its end, in one line; empty when it said nothing."""
+    fatal = [line for line in last_lines(file, LINES_SEARCHED) if "PANIC:" in line or "FATAL:" in line]
+    return f"{advice(fatal[-1])}It said: {fatal[-1]}" if fatal else ""
+
+
+def last_lines(file: str | bytes | int, count: int) -> list[str]:
+    return Path(str(file)).read_text(errors="replace").splitlines()[-count:]
+
+
+def advice(words: str) -> str:
+    return "The disk is full: make room. " if "No space left" in words else ""
