@@ -93,16 +93,17 @@ class Dumper:
         begun_s = time.time()
         async with snapshot(self._engine, self._organisation_id) as connection:
             await connection.execute(sa.text("SET LOCAL statement_timeout = '60s'"))
-            committed = await _committed(connection)
             marks = {
                 "devices": [device for device, _ in read],
                 "streams": [stream for _, stream in read],
                 "seqs": list(read.values()),
             }
             fixes = [_fix(row) for row in await _rows(connection, FIXES, **marks)]
-            taps = [_tap(row) for row in await _rows(connection, TAPS.format(committed=committed), **marks)]
+            taps_statement = TAPS.format(committed=await _committed(connection, "tap"))
+            taps = [_tap(row) for row in await _rows(connection, taps_statement, **marks)]
             last_event, last_audit = (0, 0) if whole else (self._last_event, self._last_audit)
-            events = await _rows(connection, EVENTS.format(committed=committed), last=last_event)
+            events_statement = EVENTS.format(committed=await _committed(connection, "event"))
+            events = await _rows(connection, events_statement, last=last_event)
             audits = await _rows(connection, AUDITS, last=last_audit)
             messages = await _rows(connection, MESSAGES, since=self._since_s - AGAIN_S, whole=whole)
             counts = await _rows(connection, COUNTS)
@@ -130,7 +131,8 @@ class Dumper:
 
     def _remember(self, stored: Stored, begun_s: float) -> None:
         numbers: dict[tuple[UUID, int], set[int]] = defaultdict(set)
-        for row in (*stored.fixes, *stored.taps):
+        rows: list[FixRow | TapRow] = [*stored.fixes, *stored.taps]
+        for row in rows:
             numbers[UUID(row.device), row.stream].add(row.seq)
         for key, own in numbers.items():
             last = self._read.get(key, 0)
@@ -144,7 +146,7 @@ class Dumper:
 
 async def _standing(connection: AsyncConnection) -> dict[str, Any]:
     """The rows that are read whole each time."""
-    links = LINKS.format(committed=await _committed(connection))
+    links = LINKS.format(committed=await _committed(connection, "link"))
     return {
         "technicians": tuple(_technician(row) for row in await _rows(connection, TECHNICIANS)),
         "jobs": tuple(_job(row) for row in await _rows(connection, JOBS)),
@@ -152,10 +154,10 @@ async def _standing(connection: AsyncConnection) -> dict[str, Any]:
     }
 
 
-async def _committed(connection: AsyncConnection) -> str:
+async def _committed(connection: AsyncConnection, table: str) -> str:
     """How to ask when a row's transaction committed; the time that stands in it is a little earlier."""
     known = await connection.scalar(sa.text("SELECT current_setting('track_commit_timestamp') = 'on'"))
-    asked = "extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8" if known else "NULL::float8"
+    asked = f"extract(epoch FROM pg_xact_commit_timestamp({table}.xmin))::float8" if known else "NULL::float8"
     return f"{asked} AS committed_s"
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.faults.kill.history import Acked, FixRow, Gen, Paired, Record, Stored, Tapped
+from tests.faults.kill.history import Acked, FixRow, Gen, Paired, Record, Stored, Tapped, TapRow
 from tests.faults.kill.violation import Violation
 from tracking_server.turn import NOT_IN_TABLE
 
@@ -80,7 +80,8 @@ class Fixes:
         """I2, I3, I4."""
         seen: set[tuple[str, int, int]] = set()
         wrong: dict[tuple[str, str, Key], list[int]] = defaultdict(list)
-        for row in (*stored.fixes, *stored.taps):
+        rows: list[FixRow | TapRow] = [*stored.fixes, *stored.taps]
+        for row in rows:
             key, id_ = (row.device, row.stream), row[:3]
             stream = self.streams[key]
             if id_ in seen:

@@ -36,10 +36,21 @@ COMPARED_WITHIN_S = 5.0  # the same when somebody was killed: what was not publi
 CLOCKS_S = 0.1  # between the store's time of a commit and ours of what follows from it
 PLACE_DECIMALS = 6
 GONE = 410
-ALWAYS_S = float("inf")
 
 Place = tuple[float, float]
-Span = tuple[float, float]
+
+
+@dataclass(slots=True)
+class Fault:
+    """Somebody was down, or something stopped; `until_s` is None while that lasts."""
+
+    what: str
+    at_s: float
+    until_s: float | None = None
+
+    def touches(self, at_s: float) -> bool:
+        """Whether what it held up may come at this moment."""
+        return self.at_s <= at_s and (self.until_s is None or self.until_s >= at_s - COMPARED_WITHIN_S)
 
 
 @dataclass(slots=True)
@@ -78,8 +89,7 @@ class Pages:
     _technicians: dict[str, str] = field(default_factory=dict)
     _work: dict[str, Work] = field(default_factory=lambda: defaultdict(Work))
     _heard: list[tuple[str, Heard]] = field(default_factory=list)
-    _faults: list[Span] = field(default_factory=list)
-    _killed: dict[str, float] = field(default_factory=dict)
+    _faults: list[Fault] = field(default_factory=list)
     _back_s: float = 0.0
     _found: list[Violation] = field(default_factory=list)
 
@@ -95,13 +105,14 @@ class Pages:
             case Heard():
                 self._hear(record)
             case Killed(at_s, victim, _):
-                self._killed[victim] = at_s
-                self._faults.append((at_s, ALWAYS_S))
-            case Back(at_s, _, killed_s):
+                self._faults.append(Fault(victim, at_s))
+            case Back(at_s, victim, killed_s):
                 self._back_s = at_s
-                self._faults = [(a, at_s if a == killed_s else b) for a, b in self._faults]
-            case Disturbed(at_s, until_s, _):
-                self._faults.append((at_s, until_s))
+                for fault in self._faults:
+                    if fault.what == victim and fault.until_s is None and fault.at_s <= killed_s:
+                        fault.until_s = at_s
+            case Disturbed(at_s, until_s, what):
+                self._faults.append(Fault(what, at_s, until_s))
 
     # ---- what pages show ----
 
@@ -195,7 +206,7 @@ class Pages:
             for name, why in sorted(wrong.items()):
                 yield Violation("I7", f"the page of subscriber {name} is not right: {why}", stored.at_s)
             self._measure(stored, wrong)
-        self._faults = [(a, b) for a, b in self._faults if b > stored.at_s - COMPARED_WITHIN_S]
+        self._faults = [fault for fault in self._faults if fault.touches(stored.at_s)]
 
     def _follow_shifts(self, stored: Stored) -> None:
         taps = [tap for tap in stored.taps if tap.kind in SHIFT_TAPS and tap.verdict is None]
@@ -256,8 +267,8 @@ class Pages:
 
     def _from_s(self, at_s: float) -> float:
         """Since when what is heard at a moment may have been on its way."""
-        near = [a for a, b in self._faults if a <= at_s and b >= at_s - COMPARED_WITHIN_S]
-        return min([at_s - COMPARED_WITHIN_S, *(a - ON_ITS_WAY_S for a in near)]) if near else at_s - ON_ITS_WAY_S
+        near = [fault.at_s - ON_ITS_WAY_S for fault in self._faults if fault.touches(at_s)]
+        return min(at_s - COMPARED_WITHIN_S, *near) if near else at_s - ON_ITS_WAY_S
 
     def _was_at_work(self, technician: str, from_s: float, to_s: float) -> bool:
         """Whether there was a moment between these two at which the taps known then said so."""
