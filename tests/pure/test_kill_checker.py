@@ -396,6 +396,18 @@ def test_a_page_is_right_by_the_store_as_it_is() -> None:
     assert "not None" in checker.wrong_pages(with_rows(technicians=(resting,)))["maria"]
 
 
+def test_what_is_told_when_the_round_is_over_is_of_the_next_one() -> None:
+    """A tap that was on its way to the phone, and was stored after the store was read."""
+    late = Tapped(19.5, PHONE, STREAM, 7, "late", "break_start", None)
+    stored = replace(STORED, at_s=19.6)
+    history = [*GOOD, late, stored, Acked(19.7, PHONE, STREAM, ((7, 7),), {}), RoundEnded(21.0, 2, True, True)]
+    row = TapRow(PHONE, STREAM, 7, "late", "break_start", NOON + 19.5, NOON + 19.6, None)
+    nothing_new = replace(stored, fixes=(), taps=(), events=(), audits=(), messages=(), at_s=22.0)
+    assert found([*GOOD, late, Acked(19.7, PHONE, STREAM, ((7, 7),), {})], stored) == set()
+    assert found(history, replace(nothing_new, taps=(row,))) == set()
+    assert found(history, nothing_new) == {"I1"}
+
+
 @given(st.data())
 def test_rounds_are_judged_one_by_one_as_they_would_be_at_once(data: st.DataObject) -> None:
     """However the rows fall into rounds: each is looked at once, and a loss of an earlier round is found."""

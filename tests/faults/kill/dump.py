@@ -90,7 +90,7 @@ class Dumper:
     async def read(self, *, whole: bool = False) -> Stored:
         """The rows as they are at one moment. No phone may be writing: numbers of rows come before their commits."""
         read = {} if whole else self._read
-        begun_s = time.time()
+        begun_s, at_s = time.time(), time.monotonic()
         async with snapshot(self._engine, self._organisation_id) as connection:
             await connection.execute(sa.text("SET LOCAL statement_timeout = '60s'"))
             marks = {
@@ -108,7 +108,7 @@ class Dumper:
             messages = await _rows(connection, MESSAGES, since=self._since_s - AGAIN_S, whole=whole)
             counts = await _rows(connection, COUNTS)
             stored = Stored(
-                at_s=time.monotonic(),
+                at_s=at_s,
                 whole=whole,
                 fixes=tuple(fixes),
                 taps=tuple(taps),
@@ -126,8 +126,9 @@ class Dumper:
 
     async def look(self) -> Stored:
         """Only what decides about pages. Nothing is passed over by it."""
+        at_s = time.monotonic()
         async with snapshot(self._engine, self._organisation_id) as connection:
-            return Stored(at_s=time.monotonic(), whole=False, **await _standing(connection))
+            return Stored(at_s=at_s, whole=False, **await _standing(connection))
 
     def _remember(self, stored: Stored, begun_s: float) -> None:
         numbers: dict[tuple[UUID, int], set[int]] = defaultdict(set)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.faults.kill.history import Acked, FixRow, Gen, Paired, Record, Stored, Tapped, TapRow
+from tests.faults.kill.history import Acked, FixRow, Gen, Paired, Record, RoundEnded, Stored, Tapped, TapRow
 from tests.faults.kill.violation import Violation
 from tracking_server.turn import NOT_IN_TABLE
 
@@ -24,6 +24,7 @@ class Stream:
     acked: dict[int, float] = field(default_factory=dict)  # those not yet found in the store
     dropped: dict[int, str] = field(default_factory=dict)  # answered by a verdict that keeps nothing
     stored: set[int] = field(default_factory=set)
+    late: set[int] = field(default_factory=set)  # told since the round was called over: of the next one
     fixes: int = 0
     last: int = 0
     settled: int = 0  # up to this number everything was told and is stored
@@ -37,6 +38,7 @@ class Fixes:
         self.technicians: dict[str, str] = {}
         self.newest: dict[str, list[FixRow]] = {}  # by technician: the newest trusted fix, and others of its time
         self._contradictions: list[Violation] = []
+        self._is_over = False
         self.acked = 0
 
     def take(self, record: Record) -> None:
@@ -51,12 +53,16 @@ class Fixes:
                         if seq > stream.settled and seq not in stream.stored and seq not in stream.dropped:
                             stream.acked.setdefault(seq, at_s)
                     self.acked += last - first + 1
+            case RoundEnded():
+                self._is_over = True
             case Paired(_, device, technician, _):
                 self.technicians[device] = technician
 
     def _tell(self, told: Gen | Tapped) -> None:
         stream = self.streams[told.device, told.stream]
         stream.last = max(stream.last, told.seq)
+        if self._is_over:
+            stream.late.add(told.seq)
         before = stream.digests.setdefault(told.seq, told.digest)
         if before != told.digest:
             what = f"the phone told two things under one number, {_name((told.device, told.stream), [told.seq])}"
@@ -69,11 +75,13 @@ class Fixes:
         yield from self._rows(stored)
         yield from self._counts(stored)
         for key, stream in self.streams.items():
-            yield from _acked_is_stored(key, stream)
+            yield from _acked_is_stored(key, stream, stored.at_s)
             if emptied:
                 yield from _told_is_stored(key, stream)
             while stream.settled + 1 in stream.stored and stream.settled + 1 in stream.digests:
                 stream.settled += 1
+            stream.late.clear()
+        self._is_over = False
         yield from self._positions(stored)
 
     def _rows(self, stored: Stored) -> Iterator[Violation]:
@@ -144,17 +152,19 @@ class Fixes:
                 yield Violation("I6", what, stored.at_s)
 
 
-def _acked_is_stored(key: Key, stream: Stream) -> Iterator[Violation]:
-    """I1."""
-    if stream.acked:
-        at_s = min(stream.acked.values())
-        yield Violation("I1", f"acknowledged and not stored: {_name(key, list(stream.acked))}; answered first", at_s)
+def _acked_is_stored(key: Key, stream: Stream, read_s: float) -> Iterator[Violation]:
+    """I1, of what was answered before the store was read."""
+    lost = {seq: at_s for seq, at_s in stream.acked.items() if at_s < read_s}
+    if lost:
+        what = f"acknowledged and not stored: {_name(key, list(lost))}; answered first"
+        yield Violation("I1", what, min(lost.values()))
 
 
 def _told_is_stored(key: Key, stream: Stream) -> Iterator[Violation]:
     """I5."""
     unsettled = [seq for seq in range(stream.settled + 1, stream.last + 1) if seq not in stream.stored]
-    missing = [seq for seq in unsettled if seq in stream.digests and seq not in (stream.acked.keys() | stream.dropped)]
+    excused = stream.acked.keys() | stream.dropped | stream.late
+    missing = [seq for seq in unsettled if seq in stream.digests and seq not in excused]
     if missing:
         yield Violation("I5", f"made, not in the outbox any more and not stored: {_name(key, missing)}")
     if stream.dropped:

@@ -320,7 +320,7 @@ class LinkRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The database at the end of a round.
+    """The database at the end of a round, as it was at `at_s` or a moment later.
 
     `fixes`, `taps`, `events` and `audits` are those that no earlier record holds, `messages` those that are new or were
     settled since, unless it is `whole`. The counts are of all rows: what is lost of earlier rounds shows in them.
