@@ -392,6 +392,9 @@ def test_a_page_is_right_by_the_store_as_it_is() -> None:
     assert checker.wrong_pages(STORED) == {}
     behind = checker.wrong_pages(job_with(state="arrived", arrived_epoch_s=NOON + 8))
     assert "shows en_route" in behind["maria"]
+    ended = with_rows(links=(STORED.links[0]._replace(expires_epoch_s=NOON + 19),))
+    assert checker.wrong_pages(ended) == {}, "nothing was told to it since"
+    assert "is open" in checker.wrong_pages(replace(ended, at_s=40.0))["maria"]
     resting = TechnicianRow(ANA, 9, NOON + 6.0, *place(6), (NOON - 1, ((NOON + 7, None),)))
     assert "not None" in checker.wrong_pages(with_rows(technicians=(resting,)))["maria"]
 

@@ -33,6 +33,7 @@ from tracking_server.domain.shift import Shift, after_taps, open_shift
 
 ON_ITS_WAY_S = 1.0  # what was sent before a commit may be heard after it
 COMPARED_WITHIN_S = 5.0  # the same when somebody was killed: what was not published is found by a look at the store
+NOTICED_WITHIN_S = 17.0  # that a link is over, by a ping every 15 s
 CLOCKS_S = 0.1  # between the store's time of a commit and ours of what follows from it
 PLACE_DECIMALS = 6
 GONE = 410
@@ -159,6 +160,8 @@ class Pages:
                 wrong[name] = f"its link {subscriber.link} is not stored"
                 continue
             page, position = expected_page(jobs[link.job], jobs.values(), technicians, link, now_epoch_s)
+            if page.showing is Showing.expired and _has_just_ended(link, jobs[link.job], now_epoch_s):
+                continue
             why = self._difference(subscriber, page, position, jobs[link.job])
             if why is not None:
                 wrong[name] = why
@@ -279,6 +282,12 @@ class Pages:
 
 def _since(step: tuple[float, bool]) -> float:
     return step[0]
+
+
+def _has_just_ended(link: LinkRow, job: JobRow, now_epoch_s: float) -> bool:
+    """Whether only time ended it: a page to which nothing is told hears so with its next ping."""
+    ends_s = link_ends_s(link.expires_epoch_s, job.ended_epoch_s)
+    return link.revoked_epoch_s is None and ends_s is not None and now_epoch_s - ends_s < NOTICED_WITHIN_S
 
 
 def expected_page(
