@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
+from psycopg.rows import tuple_row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracking_server.store.engine import set_organisation, to_time
+from tracking_server.store import packing
+from tracking_server.store.engine import driver_connection, set_organisation, to_time
 from tracking_server.store.schema import device, organisation, pairing_code, technician
 
 
@@ -128,18 +130,37 @@ async def read_names(connection: AsyncConnection, organisation_id: UUID, technic
     return row[0], row[1]
 
 
-async def find_device(connection: AsyncConnection, organisation_id: UUID, key_hash: bytes) -> Device | None:
-    """The phone that holds this key, unless it was revoked."""
+async def find_device(
+    connection: AsyncConnection, organisation_id: UUID, key_hash: bytes
+) -> tuple[Device, float] | None:
+    """The phone that holds this key and when it was given it, unless it was revoked."""
     row = (
         await connection.execute(
-            sa.select(device.c.id, device.c.organisation_id, device.c.technician_id).where(
+            sa.select(device.c.id, device.c.technician_id, device.c.paired_at).where(
                 device.c.organisation_id == organisation_id,
                 device.c.key_hash == key_hash,
                 device.c.revoked_at.is_(None),
             )
         )
     ).one_or_none()
-    return None if row is None else Device(*row)
+    return None if row is None else (Device(row.id, organisation_id, row.technician_id), row.paired_at.timestamp())
+
+
+SHUT_OUT = """
+SELECT known.id, extract(epoch FROM known.paired_at)::float8 FROM unnest(%b, %b) AS known (id, paired_at)
+WHERE NOT EXISTS (
+  SELECT 1 FROM device d WHERE d.id = known.id AND d.paired_at = known.paired_at AND d.revoked_at IS NULL)
+"""
+
+
+async def shut_out(connection: AsyncConnection, known: Collection[tuple[UUID, float]]) -> set[tuple[UUID, float]]:
+    """Which of these phones, each with the time it was given its key, were revoked or have another key by now; in every
+    organisation (a `watching` transaction)."""
+    driver = await driver_connection(connection)
+    parameters = (packing.uuids([id_ for id_, _ in known]), packing.times([paired_s for _, paired_s in known]))
+    async with driver.cursor(binary=True, row_factory=tuple_row) as cursor:
+        await cursor.execute(SHUT_OUT, parameters)
+        return set(await cursor.fetchall())
 
 
 async def revoked_devices(connection: AsyncConnection, device_ids: Collection[UUID]) -> set[UUID]:
