@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -50,8 +50,15 @@ def stream(now_s: float) -> int:
     return int(now_s // DAY_S) << STREAM_DAY_SHIFT | 1
 
 
-async def make_vans(engine: AsyncEngine, count: int, now_s: float) -> list[Van]:
-    """Technicians of one firm, each with a phone and a job far ahead."""
+def far_ahead(_: int) -> Geofence:
+    """A door that nobody reaches."""
+    return Geofence(LON, LAT + 0.5)
+
+
+async def make_vans(
+    engine: AsyncEngine, count: int, now_s: float, door: Callable[[int], Geofence] = far_ahead
+) -> list[Van]:
+    """Technicians of one firm, each with a phone and a job at their door."""
     async with begin(engine) as connection:
         organisation_id = await people.insert_organisation(
             connection, name="Bench", time_zone="UTC", language="en", office_phone=None, now_s=now_s
@@ -67,7 +74,7 @@ async def make_vans(engine: AsyncEngine, count: int, now_s: float) -> list[Van]:
             device_id = await devices.insert_device(
                 connection, organisation_id, technician_id, name="bench", key_hash=key_hash, now_s=now_s
             )
-            new = NewJob(customer_id, "Bench", "", "UTC", Geofence(LON, LAT + 0.5))
+            new = NewJob(customer_id, "Bench", "", "UTC", door(n))
             job = await create_job(connection, organisation_id, new, actor="bench", now_s=now_s - 7200)
             await assign_job(connection, organisation_id, job.id, technician_id, actor="bench", now_s=now_s - 7200)
             token = await mint_link(connection, organisation_id, job.id, contact_id, now_s)

@@ -84,6 +84,11 @@ class Processes:
         """Of one that runs."""
         return self._running[name].pid
 
+    def family(self, name: str) -> list[int]:
+        """One that runs, and the processes that it has started."""
+        pid = self.pid(name)
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
     def log(self, name: str) -> Path:
         """Where it writes."""
         return self._folder / f"{self._owner}-{name}.log"

@@ -87,13 +87,13 @@ async def insert_fixes(connection: AsyncConnection, rows: Sequence[FixRows]) -> 
     driver = await driver_connection(connection)
     async with driver.cursor(binary=True) as cursor:
         await cursor.execute("SET LOCAL ROLE doorstep_ingest")
-        await cursor.execute(INSERT, _columns(rows))
+        await cursor.execute(INSERT, columns(rows))
         new = cursor.rowcount
         await cursor.execute("SET LOCAL ROLE NONE")
     return new
 
 
-def _columns(rows: Sequence[FixRows]) -> tuple[packing.Packed, ...]:
+def columns(rows: Sequence[FixRows]) -> tuple[packing.Packed, ...]:
     """What `INSERT` takes, in its order."""
     counts = [len(some.fixes) for some in rows]
     fixes = Columns(*zip(*chain.from_iterable(some.fixes for some in rows), strict=True))
