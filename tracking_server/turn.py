@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 from uuid import UUID
 
 from tracking_server.domain.assess import Assessment, assess
@@ -22,8 +23,7 @@ NOT_IN_TABLE = QUARANTINE_TABLE | {Verdict.not_on_shift}
 OLDEST_TAP_S = 4 * 86_400.0  # a phone keeps three days; an older tap comes from a clock that nobody can correct
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One request of one phone: a piece of one stream. Times in `fixes` and `taps` are still the phone's own."""
 
     device: Device
@@ -40,18 +40,24 @@ class Delivery:
 
     def taps_on_our_clock(self) -> list[Tap]:
         """The taps with corrected times; none is made after its receipt, whatever the phone's clock says."""
+        if not self.taps:
+            return []
         return [replace(tap, time_s=min(tap.time_s + self.skew_s, self.received_s)) for tap in self.taps]
 
     @property
     def weight(self) -> int:
         """How much this holds in memory while it waits, counted in fixes of about a kilobyte."""
-        return 1 + len(self.fixes) + len(self.taps) + sum(1 + len(item.body) // 1000 for item in self.rejected)
+        rejected = sum([1 + len(item.body) // 1000 for item in self.rejected]) if self.rejected else 0
+        return 1 + len(self.fixes) + len(self.taps) + rejected
 
     @property
     def numbers(self) -> list[int]:
         """Every number of the stream that this delivery gives an answer to."""
-        rejected = [item.seq for item in self.rejected if item.seq is not None]
-        return [*(fix.seq for fix in self.fixes), *(tap.seq for tap in self.taps), *rejected]
+        numbers = [fix.seq for fix in self.fixes]
+        if self.taps or self.rejected:
+            numbers += [tap.seq for tap in self.taps]
+            numbers += [item.seq for item in self.rejected if item.seq is not None]
+        return numbers
 
 
 @dataclass(slots=True)
@@ -133,12 +139,12 @@ class Turn:
         """Move the checkpoint: the position to the newest trusted fix, the order lane as far as there is no gap."""
         device_id = delivery.device.id
         if judgement.suspect is not None:
-            self.checkpoint = replace(self.checkpoint, suspect=Suspect(device_id, judgement.suspect))
+            self.checkpoint = self.checkpoint._replace(suspect=Suspect(device_id, judgement.suspect))
         elif self.checkpoint.suspect is not None and self.checkpoint.suspect.device_id == device_id:
-            self.checkpoint = replace(self.checkpoint, suspect=None)
+            self.checkpoint = self.checkpoint._replace(suspect=None)
         trusted, position = judgement.trusted, self.checkpoint.position
         if trusted and (position is None or trusted[-1].time_s > position.time_s):
-            self.checkpoint = replace(self.checkpoint, position=trusted[-1])
+            self.checkpoint = self.checkpoint._replace(position=trusted[-1])
         if judgement.cleared is not None:
             self.cleared.append((device_id, judgement.cleared))
         numbers = delivery.numbers
@@ -158,9 +164,9 @@ class Turn:
         for lane in self.lanes:
             lane.fixes = [fix for fix in lane.fixes if fix is not refused]
         if self.checkpoint.position is refused:
-            self.checkpoint = replace(self.checkpoint, position=self.technician.checkpoint.position)
+            self.checkpoint = self.checkpoint._replace(position=self.technician.checkpoint.position)
         if self.checkpoint.suspect is not None and self.checkpoint.suspect.fix is refused:
-            self.checkpoint = replace(self.checkpoint, suspect=None)
+            self.checkpoint = self.checkpoint._replace(suspect=None)
 
     def begun_or_changed_shifts(self) -> list[Shift]:
         """The shifts to write."""
@@ -196,11 +202,12 @@ class Turn:
 
     def after(self, assessment: Assessment | None) -> Technician:
         """The technician as this turn leaves them; as they were, when nothing was judged."""
-        technician = replace(self.technician, version=self.technician.version + 1)
+        technician, version = self.technician, self.technician.version + 1
         if assessment is None:
-            return technician
+            return technician._replace(version=version)
         jobs = tuple(job for job in assessment.jobs.values() if is_remembered(job, self.now_s))
-        return replace(technician, checkpoint=assessment.checkpoint, shifts=tuple(self.shifts), jobs=jobs)
+        shifts = tuple(self.shifts)
+        return Technician(technician.id, technician.organisation_id, version, assessment.checkpoint, shifts, jobs)
 
 
 def reject(device_id: UUID, verdict: Verdict, fix: Fix, received_s: float) -> Rejected:

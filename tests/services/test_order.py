@@ -138,7 +138,7 @@ async def test_a_clock_two_years_wrong_costs_nothing(
     )
     answer = await journey.accept(delivery)
     assert answer.verdicts == {}
-    again = await journey.accept(replace(delivery, received_s=clock.now_s + 5))
+    again = await journey.accept(delivery._replace(received_s=clock.now_s + 5))
     assert again.ack == answer.ack
     assert await count(firm, "fix") == len(drive)
     job = await job_row(firm, job_id)

@@ -105,7 +105,7 @@ class World:
             checkpoint, stretches = give_up_gaps(technician.checkpoint, self.now_s)
             lane = [fix for stretch in stretches for fix in self._stretch(id_, stretch.first, stretch.last)]
             assessment = pass_time(checkpoint, technician.jobs, lane, self.now_s)
-            self.technicians[id_] = replace(technician, checkpoint=assessment.checkpoint)
+            self.technicians[id_] = technician._replace(checkpoint=assessment.checkpoint)
             self._apply(assessment)
 
     def assign(self, job_id: UUID, technician_id: UUID, stop_number: int | None) -> None:
@@ -147,7 +147,7 @@ class World:
 
     def _as_stored(self, technician_id: UUID) -> Technician:
         own = tuple(job for job in self.jobs.values() if job.technician_id == technician_id)
-        return replace(self.technicians[technician_id], jobs=own)
+        return self.technicians[technician_id]._replace(jobs=own)
 
     def _stretch(self, technician_id: UUID, first: int, last: int) -> list[Fix]:
         numbers = [(technician_id, seq) for seq in range(first, last + 1)]

@@ -54,9 +54,8 @@ class Assessment:
         return stay.presence if stay is not None and stay.assignment == job.assignment else None
 
     def remember(self, job: Job, presence: Presence) -> None:
-        self.checkpoint = replace(
-            self.checkpoint, stays={**self.checkpoint.stays, job.id: Stay(job.assignment, presence)}
-        )
+        stays = {**self.checkpoint.stays, job.id: Stay(job.assignment, presence)}
+        self.checkpoint = self.checkpoint._replace(stays=stays)
 
 
 def assess(
@@ -131,7 +130,7 @@ def _judge_places(assessment: Assessment, fixes: Sequence[Fix]) -> None:
             presence, sightings = geofence.observe_many(job.geofence, presence, since)
             assessment.remember(job, presence)
             _apply_sightings(assessment, job.id, sightings, Cause.geofence)
-    assessment.checkpoint = replace(assessment.checkpoint, judged=fresh[-1])
+    assessment.checkpoint = assessment.checkpoint._replace(judged=fresh[-1])
 
 
 def _watched(assessment: Assessment) -> list[Job]:
@@ -218,7 +217,7 @@ def _judge_eta(assessment: Assessment, position: Fix, now_s: float, correction: 
     away_m = _away_m(job, position)
     travel_s = eta.straight_line_travel_s(away_m, correction)
     window = eta.window(travel_s, position.time_s, now_s, correction)
-    assessment.checkpoint = replace(assessment.checkpoint, eta_s=now_s)
+    assessment.checkpoint = assessment.checkpoint._replace(eta_s=now_s)
     if job.eta is None or eta.moved(job.eta, window):
         job = replace(job, eta=window, eta_made_at_s=now_s, version=job.version + 1)
         assessment.jobs[job.id] = job
@@ -278,4 +277,4 @@ def _forget_stays(assessment: Assessment) -> None:
     stays = assessment.checkpoint.stays
     kept = {job.id: stays[job.id] for job in assessment.jobs.values() if assessment.presence(job) is not None}
     if len(kept) != len(stays):
-        assessment.checkpoint = replace(assessment.checkpoint, stays=kept)
+        assessment.checkpoint = assessment.checkpoint._replace(stays=kept)

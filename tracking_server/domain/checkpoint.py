@@ -6,9 +6,9 @@ phone's numbers. Fixes newer than a gap wait for the backlog, at most `GAP_WAIT_
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from tracking_server.domain.fix import DAY_S, Fix, stream_day_s
@@ -21,16 +21,14 @@ MOST_PHONES = 3  # remembered per technician: an old one, a new one, and one in 
 Ranges = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
+class Stay(NamedTuple):
     """The geofence's memory of one stop, for one assignment of it."""
 
     assignment: int
     presence: Presence
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far one phone's stream was answered. `seen` are the answered numbers, merged."""
 
     stream: int
@@ -48,24 +46,25 @@ class Progress:
         return not self.seen or (len(self.seen) == 1 and self.seen[0][1] == self.front)
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
+class Suspect(NamedTuple):
     """A fix that implied a jump and waits for its other side."""
 
     device_id: UUID
     fix: Fix
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The technician's memory. A technician has one phone, or a new one beside the old one for a while."""
+class Checkpoint(NamedTuple):
+    """The technician's memory. A technician has one phone, or a new one beside the old one for a while.
 
-    progress: dict[UUID, Progress] = field(default_factory=dict)  # by device, the latest to speak last
+    A tuple, as what it is made of: each fix makes several of them, and frozen dataclasses take five times as long.
+    """
+
+    progress: Mapping[UUID, Progress] = MappingProxyType({})  # by device, the latest to speak last
     judged: Fix | None = None
     position: Fix | None = None
     suspect: Suspect | None = None
     eta_s: float | None = None
-    stays: dict[UUID, Stay] = field(default_factory=dict)
+    stays: Mapping[UUID, Stay] = MappingProxyType({})
 
     @property
     def gap_due_s(self) -> float | None:
@@ -108,8 +107,7 @@ class Checkpoint:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(NamedTuple):
     """Fixes of one stream, numbered `first` to `last`, that may be judged now; `stored` says that some of them came
     with earlier batches."""
 
@@ -135,11 +133,11 @@ def receive(
     elif stream < progress.stream:
         return checkpoint, None
     before = progress.front
-    progress = replace(progress, seen=_bounded(union(progress.seen, batch)))
+    progress = progress._replace(seen=_bounded(union(progress.seen, batch)))
     progress, stretch = _open(device_id, progress, before, batch, now_s)
     others = {id_: item for id_, item in checkpoint.progress.items() if id_ != device_id}
     latest = dict([*others.items(), (device_id, progress)][-MOST_PHONES:])
-    return replace(checkpoint, progress=latest), stretch
+    return checkpoint._replace(progress=latest), stretch
 
 
 def _is_to_come(stream: int, now_s: float) -> bool:
@@ -154,16 +152,16 @@ def give_up_gaps(checkpoint: Checkpoint, now_s: float) -> tuple[Checkpoint, list
         progress[device_id], stretch = _open(device_id, item, item.front, (), now_s)
         if stretch is not None:
             stretches.append(stretch)
-    return replace(checkpoint, progress=progress), stretches
+    return checkpoint._replace(progress=progress), stretches
 
 
 def _open(
     device_id: UUID, progress: Progress, before: int, batch: Ranges, now_s: float
 ) -> tuple[Progress, Stretch | None]:
     if progress.waiting_since_s is not None and now_s >= progress.waiting_since_s + GAP_WAIT_S:
-        progress = replace(progress, seen=((0, progress.seen[-1][1]),))
+        progress = progress._replace(seen=((0, progress.seen[-1][1]),))
     waiting_since_s = None if progress.whole else progress.waiting_since_s or now_s
-    progress = replace(progress, waiting_since_s=waiting_since_s)
+    progress = progress._replace(waiting_since_s=waiting_since_s)
     first = before + 1 if before or not batch else min(batch[0][0], 1)
     last = progress.front
     if last < first:
@@ -174,8 +172,11 @@ def _open(
 
 def merge(ranges: Ranges, numbers: Iterable[int]) -> Ranges:
     """Inclusive ranges, sorted and joined, with `numbers` added."""
-    runs: list[tuple[int, int]] = []
     ordered = sorted(numbers)
+    if ordered and ordered[-1] - ordered[0] == len(ordered) - 1 and len(set(ordered)) == len(ordered):
+        run = ((ordered[0], ordered[-1]),)  # nearly every delivery is one
+        return union(ranges, run) if ranges else run
+    runs: list[tuple[int, int]] = []
     begin = 0
     for i in range(1, len(ordered) + 1):
         if i == len(ordered) or ordered[i] > ordered[i - 1] + 1:

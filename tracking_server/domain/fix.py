@@ -173,6 +173,9 @@ def judge(
     `last` is the newest trusted fix before this batch, `suspect` one that waits for its other side. A backlog from
     before `last` is judged by its own neighbours only.
     """
+    fixes = fixes if isinstance(fixes, list) else list(fixes)
+    if suspect is None and _are_plain(fixes, shifts, skew_s, received_s, last):
+        return Judgement({}, fixes, None, None)
     verdicts: dict[int, Verdict] = {}
     candidates: list[Fix] = []
     for fix in fixes:
@@ -189,6 +192,42 @@ def judge(
         return Judgement(_with_jumps(verdicts, backlog), backlog.trusted, None, suspect)
     speed = judge_speed(last, suspect, candidates)
     return Judgement(_with_jumps(verdicts, speed), speed.trusted, speed.cleared, speed.waiting)
+
+
+def _are_plain(
+    fixes: Sequence[Fix], shifts: Sequence[Shift], skew_s: float, received_s: float, last: Fix | None
+) -> bool:
+    """Whether they are all trusted, beyond doubt, in the order in which they came: nearly every delivery is. One pass
+    with bounds that hold for all of them; False says nothing but that each must be looked at.
+    """
+    if not fixes:
+        return True
+    shift = next((one for one in reversed(shifts) if one.covers(fixes[0].time_s)), None)
+    if shift is None:
+        return False
+    stream = fixes[0].stream
+    day_s = stream_day_s(stream) + skew_s
+    earliest_s = max(received_s - OLDEST_S, day_s - DAY_S, shift.started_s)
+    latest_s = min(
+        received_s + FUTURE_LIMIT_S, day_s + 2.9 * DAY_S, math.inf if shift.ended_s is None else shift.ended_s
+    )
+    before = fixes[0] if last is None else last
+    time_s, lon, lat = before.time_s, before.lon, before.lat
+    if last is None:
+        time_s -= 1.0
+    for fix in fixes:
+        gone_s, accuracy_m = fix.time_s - time_s, fix.accuracy_m
+        if (
+            gone_s <= 0.0
+            or (abs(fix.lon - lon) + abs(fix.lat - lat)) * LONGEST_DEGREE_M > JUMP_MPS * gone_s
+            or (accuracy_m is not None and accuracy_m > COARSE_M)
+            or fix.stream != stream
+        ):
+            return False
+        time_s, lon, lat = fix.time_s, fix.lon, fix.lat
+        if not (earliest_s <= time_s <= latest_s and abs(lat) <= 90 and abs(lon) <= 180) or lat == lon == 0:
+            return False
+    return True
 
 
 def _with_jumps(verdicts: dict[int, Verdict], speed: SpeedJudgement) -> dict[int, Verdict]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
@@ -154,8 +154,7 @@ class Seen(NamedTuple):
     speed_mps: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Presence:
+class Presence(NamedTuple):
     """The memory of one stop. `Presence()` begins a new shift or a new assignment.
 
     `phase`: "new", nothing seen yet; "away", not inside; "inside", a stay that may become an arrival; "there", arrived
@@ -181,9 +180,8 @@ class Presence:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, without those at their default."""
-        default = Presence()
-        values = {name: getattr(self, name) for name in self.__slots__}
-        changed = {name: value for name, value in values.items() if value != getattr(default, name)}
+        pairs = zip(self._fields, self, Presence(), strict=True)
+        changed: dict[str, Any] = {name: value for name, value, unchanged in pairs if value != unchanged}
         if self.last is not None:
             changed["last"] = list(self.last)
         if self.fixes:
@@ -242,7 +240,7 @@ def observe(geofence: Geofence, presence: Presence, fix: Fix, rules: Rules = RUL
     told = presence.arriving_told or bool(sightings)
     if presence.phase == "inside" and last is not None:
         after, arrived = _dwell(geofence, presence, last, look, rules)
-        return (replace(after, arriving_told=True) if told else after), sightings + arrived
+        return (after._replace(arriving_told=True) if told else after), sightings + arrived
     if look.inside:
         return _enter(geofence, last, look, told, rules), sightings
     return Presence("away", look.seen, told), sightings
@@ -255,7 +253,10 @@ def observe_many(geofence: Geofence, presence: Presence, fixes: Iterable[Fix], r
     is away, they change nothing but where and when that technician was seen last.
     """
     ordered = _ordered(presence, fixes, rules)
-    clear_until = _clear_until(geofence, ordered, rules)
+    last, near_m = presence.last, _near_m(geofence, rules)
+    if presence.phase == "away" and last is not None and ordered and _is_far(geofence, [last, *ordered], near_m):
+        return Presence("away", _seen(ordered[-1]), presence.arriving_told), []
+    clear_until = _clear_until(geofence, ordered, near_m)
     sightings: list[Sighting] = []
     i = 0
     while i < len(ordered):
@@ -354,8 +355,7 @@ def _dwell(geofence: Geofence, presence: Presence, last: Seen, look: _Look, rule
     since_s = presence.still_since_s
     if motion == "still" and since_s is None:
         since_s = oldest.time_s + rules.still_over_s
-    presence = replace(
-        presence,
+    presence = presence._replace(
         last=seen,
         still_since_s=None if motion == "moving" else since_s,
         missed_since_s=None,
@@ -374,7 +374,7 @@ def _miss(presence: Presence, seen: Seen, rules: Rules) -> Presence:
     since_s = seen.time_s if presence.missed_since_s is None else presence.missed_since_s
     if seen.time_s - since_s >= rules.reflection_s:
         return Presence("away", seen, presence.arriving_told)
-    return replace(presence, last=seen, missed_since_s=since_s)
+    return presence._replace(last=seen, missed_since_s=since_s)
 
 
 def _kept(fixes: tuple[Seen, ...], seen: Seen, rules: Rules) -> tuple[Seen, ...]:
@@ -433,14 +433,14 @@ def _leave(geofence: Geofence, presence: Presence, look: _Look, rules: Rules) ->
     """A technician who is there departs with two fixes beyond the line that are not one reflection."""
     seen, last = look.seen, presence.last
     if presence.since_s is not None and seen.time_s <= presence.since_s:
-        return replace(presence, last=seen), []
+        return presence._replace(last=seen), []
     line_m = geofence.departed_line_m(rules)
     if look.outside_m - seen.accuracy_m <= line_m:
-        return replace(presence, last=seen, fixes=(), near=True), []
+        return presence._replace(last=seen, fixes=(), near=True), []
     near = presence.near or (last is not None and _was_near(geofence, last, line_m))
     if not near:
-        return replace(presence, last=seen), []
-    presence = replace(presence, last=seen, near=True, fixes=(*presence.fixes[:1], seen))
+        return presence._replace(last=seen), []
+    presence = presence._replace(last=seen, near=True, fixes=(*presence.fixes[:1], seen))
     if seen.time_s - presence.fixes[0].time_s < rules.reflection_s:
         return presence, []
     return _departed(geofence, presence, seen, "fix", rules)
@@ -460,7 +460,7 @@ def _leave_undone(presence: Presence, look: _Look, rules: Rules) -> Presence:
     """After an arrival was taken back, wait until the technician is out of the fence."""
     if look.surely_outside:
         return _miss(presence, look.seen, rules)
-    return replace(presence, last=look.seen, missed_since_s=None)
+    return presence._replace(last=look.seen, missed_since_s=None)
 
 
 def _evidence(geofence: Geofence, used: Sequence[Seen], distance_m: float, by: str, rules: Rules) -> dict[str, Any]:
@@ -494,32 +494,46 @@ def _look(geofence: Geofence, fix: Fix, rules: Rules) -> _Look:
 def _ordered(presence: Presence, fixes: Iterable[Fix], rules: Rules) -> list[Fix]:
     """The fixes that `observe` would not ignore, by time; of several at one time the first by number."""
     newest_s = -math.inf if presence.last is None else presence.last.time_s
+    given = list(fixes)
+    if _follow_each_other(newest_s, given, rules.worst_accuracy_m):
+        return given
     ordered: list[Fix] = []
-    for fix in sorted(fixes, key=attrgetter("time_s", "stream", "seq")):
+    for fix in sorted(given, key=attrgetter("time_s", "stream", "seq")):
         if fix.time_s > newest_s and _accurate(fix, rules):
             ordered.append(fix)
             newest_s = fix.time_s
     return ordered
 
 
-def _clear_until(geofence: Geofence, ordered: Sequence[Fix], rules: Rules) -> Sequence[int]:
+def _follow_each_other(newest_s: float, fixes: Sequence[Fix], worst_accuracy_m: float) -> bool:
+    """Whether there is nothing to sort or to leave out: so it is with nearly every delivery."""
+    for fix in fixes:
+        if fix.time_s <= newest_s or (fix.accuracy_m is not None and fix.accuracy_m > worst_accuracy_m):
+            return False
+        newest_s = fix.time_s
+    return True
+
+
+def _clear_until(geofence: Geofence, ordered: Sequence[Fix], near_m: float) -> Sequence[int]:
     """For each fix, the next from it on that is not clear. Clear: with the way from the fix before, nowhere near."""
     n = len(ordered)
     if n < FEW_FIXES:
         return range(n)
-    door_m = math.hypot(*geofence.door)
-    reach_m = max(door_m + rules.arriving_m, geofence.size_m + rules.accuracy_reach_m) + CLEAR_MARGIN_M
-    if _is_far(geofence, ordered, reach_m):
-        return [0, *[n] * (n - 1)]
     xys = geofence.plane.to_xys([fix.lon for fix in ordered], [fix.lat for fix in ordered])
-    clear = np.concatenate(([False], distances_to_path_m(xys) > reach_m))
+    clear = np.concatenate(([False], distances_to_path_m(xys) > near_m))
     unclear_at = np.where(clear, n, np.arange(n))
     until: list[int] = np.minimum.accumulate(unclear_at[::-1])[::-1].tolist()
     return until
 
 
-def _is_far(geofence: Geofence, fixes: Sequence[Fix], reach_m: float) -> bool:
-    """Whether a box around the fixes is farther from the fence than `reach_m` and its own size: then no straight way
+def _near_m(geofence: Geofence, rules: Rules) -> float:
+    """What happens farther than this from the fence's centre means nothing to it."""
+    door_m = math.hypot(*geofence.door)
+    return max(door_m + rules.arriving_m, geofence.size_m + rules.accuracy_reach_m) + CLEAR_MARGIN_M
+
+
+def _is_far(geofence: Geofence, fixes: Sequence[Fix | Seen], near_m: float) -> bool:
+    """Whether a box around the fixes is farther from the fence than `near_m` and its own size: then no straight way
     between any of them comes near. True of nearly every delivery, and found without looking at each fix's distance.
     """
     lons, lats = [fix.lon for fix in fixes], [fix.lat for fix in fixes]
@@ -531,4 +545,4 @@ def _is_far(geofence: Geofence, fixes: Sequence[Fix], reach_m: float) -> bool:
     if 0.0 < beside < 90.0:  # how far the fence's meridian is from the box, on a sphere
         nearest_pole = math.radians(max(abs(south), abs(north)))
         away_m = max(away_m, MEAN_RADIUS_M * 0.99 * math.asin(math.cos(nearest_pole) * math.sin(math.radians(beside))))
-    return away_m > reach_m + size_m
+    return away_m > near_m + size_m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,8 +18,7 @@ from tracking_server.store.people import lock_technicians, read_checkpoints, rea
 MOST_TECHNICIANS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Technician:
+class Technician(NamedTuple):
     """Everything that judging a technician's fixes needs."""
 
     id: UUID
@@ -90,6 +89,6 @@ async def recall_jobs(
     remembered = {job.id for technician in technicians.values() for job in technician.jobs}
     recalled = await read_jobs_of(connection, organisation_id, technicians, set(job_ids) - remembered, since_s)
     return {
-        id_: replace(technician, jobs=(*technician.jobs, *recalled[id_])) if id_ in recalled else technician
+        id_: technician._replace(jobs=(*technician.jobs, *recalled[id_])) if id_ in recalled else technician
         for id_, technician in technicians.items()
     }

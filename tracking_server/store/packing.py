@@ -13,6 +13,7 @@ from itertools import repeat
 from typing import ClassVar, TypeVar
 from uuid import UUID
 
+import msgspec
 import numpy as np
 import psycopg
 from psycopg.adapt import Buffer, Dumper
@@ -25,6 +26,8 @@ _NULL = _LENGTH.pack(-1)
 _UUID = struct.Struct(">i16s")
 _WKB_POINT_WITH_SRID = 0x20000001
 _WGS84 = 4326
+_JSONB_VERSION = b"\1"
+_encode_json = msgspec.json.Encoder().encode
 # Elements as they go over the wire.
 _BOOL = np.dtype([("length", ">i4"), ("value", "?")])
 _INT8 = np.dtype([("length", ">i4"), ("value", ">i8")])
@@ -60,6 +63,10 @@ class Int8s(Packed):
 
 class Texts(Packed):
     element_oid, array_oid = 25, 1009
+
+
+class Jsons(Packed):
+    element_oid, array_oid = 3802, 3807
 
 
 class Float4s(Packed):
@@ -116,6 +123,11 @@ def uuids(values: Iterable[UUID], times: Iterable[int] = repeat(1)) -> Packed:
 
 def texts(values: Sequence[str | None]) -> Packed:
     return Texts(len(values), b"".join([_NULL if value is None else _text(value.encode()) for value in values]))
+
+
+def jsons(values: Sequence[object]) -> Packed:
+    """As jsonb."""
+    return Jsons(len(values), b"".join([_text(_JSONB_VERSION + _encode_json(value)) for value in values]))
 
 
 def times(values: Sequence[float | None]) -> Packed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID, uuid4
@@ -211,7 +210,7 @@ async def count_versions_up(connection: AsyncConnection, organisation_id: UUID, 
 # One statement for all technicians of a flush; the version is what in-process copies and viewers compare.
 SAVE_TECHNICIANS = """
 UPDATE technician t SET
-  version = t.version + 1, checkpoint = new.checkpoint::jsonb,
+  version = t.version + 1, checkpoint = new.checkpoint,
   position = COALESCE(new.position::geometry, t.position),
   position_time = COALESCE(new.position_time, t.position_time),
   position_accuracy_m = CASE WHEN new.position IS NULL THEN t.position_accuracy_m ELSE new.accuracy_m END,
@@ -236,7 +235,7 @@ async def save_technicians(
         SAVE_TECHNICIANS,
         (
             packing.uuids([technician_id for technician_id, _ in saved]),
-            packing.texts([json.dumps(checkpoint.to_json(), allow_nan=False) for _, checkpoint in saved]),
+            packing.jsons([checkpoint.to_json() for _, checkpoint in saved]),
             packing.points([None if p is None else (p.lon, p.lat) for p in positions]),
             packing.times([None if p is None else p.time_s for p in positions]),
             packing.float4s([None if p is None else p.accuracy_m for p in positions]),
