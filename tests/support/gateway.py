@@ -56,6 +56,8 @@ class Gateway:
     counts: dict[Mood, int] = field(default_factory=dict)
     receipts: list[str] = field(default_factory=list)
     on_taken: Callable[[Taken], None] = lambda _: None
+    on_asked: Callable[[Taken, Mood], None] = lambda *_: None
+    retry_after_s: int = RETRY_AFTER_S
     refuse_code: int = 21211
     port: int = 0
 
@@ -107,6 +109,7 @@ class Gateway:
                 mood = self._mood()
                 self.asked += 1
                 self.counts[mood] = self.counts.get(mood, 0) + 1
+                self.on_asked(request, mood)
                 if mood is Mood.hang:
                     await reader.read()  # until the other side has had enough
                     break
@@ -132,7 +135,7 @@ class Gateway:
         status, body, more = {
             Mood.good: ("201 Created", {"sid": f"SM{self.asked}"}, ""),
             Mood.error: ("500 Internal Server Error", {}, ""),
-            Mood.busy: ("429 Too Many Requests", {}, f"retry-after: {RETRY_AFTER_S}\r\n"),
+            Mood.busy: ("429 Too Many Requests", {}, f"retry-after: {self.retry_after_s}\r\n"),
             Mood.refuse: ("400 Bad Request", {"code": self.refuse_code}, ""),
         }[mood]
         text = json.dumps(body)
