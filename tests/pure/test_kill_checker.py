@@ -411,6 +411,17 @@ def test_what_is_told_when_the_round_is_over_is_of_the_next_one() -> None:
     assert found(history, nothing_new) == {"I1"}
 
 
+def test_a_wrong_clock_leaves_a_position_unsure_of_its_time() -> None:
+    """Sent again, a fix has another time, but no other place."""
+    skewed = with_rows(
+        fixes=(*STORED.fixes[:3], STORED.fixes[3]._replace(skew_s=240.0)),
+        technicians=(TechnicianRow(ANA, 9, NOON + 6.04, *place(6), (NOON - 1, ())),),
+    )
+    assert found(GOOD, skewed) == set()
+    assert found(GOOD, replace(skewed, fixes=STORED.fixes)) == {"I6"}
+    assert "I6" in found(GOOD, replace(skewed, technicians=(skewed.technicians[0]._replace(lon=-8.7),)))
+
+
 @given(st.data())
 def test_rounds_are_judged_one_by_one_as_they_would_be_at_once(data: st.DataObject) -> None:
     """However the rows fall into rounds: each is looked at once, and a loss of an earlier round is found."""

@@ -173,9 +173,10 @@ async def _count(connection: AsyncConnection, what: str) -> int:
 def _fix(row: sa.Row[Any]) -> FixRow:
     said = {**row._mapping, "time": row.time_s - row.skew_s}
     digest = fix_digest(row.device_id.hex, row.stream, row.seq, said)
+    times = row.time_s, row.received_s
     return FixRow(
-        str(row.device_id), row.stream, row.seq, digest, row.time_s, row.received_s, row.lon, row.lat, row.verdict
-    )
+        str(row.device_id), row.stream, row.seq, digest, *times, row.lon, row.lat, row.verdict, row.skew_s
+    )  # fmt: skip
 
 
 def _tap(row: sa.Row[Any]) -> TapRow:

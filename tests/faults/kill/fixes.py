@@ -12,6 +12,9 @@ from tracking_server.turn import NOT_IN_TABLE
 
 MOST_NAMED = 5  # numbers of one stream in a violation: the others say nothing more
 SAME_TIME_S = 0.001  # positions are kept to the microsecond, and counted in floats
+# A fix of a phone with a wrong clock, sent again, gets its time anew: as much another one as it was longer on its way.
+# The row keeps the first time, the position has the last.
+SKEW_UNSURE_S = 5.0
 
 Key = tuple[str, int]  # device and stream
 
@@ -126,30 +129,37 @@ class Fixes:
 
     def _follow(self, row: FixRow) -> None:
         technician = self.technicians.get(row.device)
-        if technician is None:
-            return
-        newest = self.newest.get(technician)
-        if newest is None or row.time_epoch_s > newest[0].time_epoch_s + SAME_TIME_S:
-            self.newest[technician] = [row]
-        elif abs(row.time_epoch_s - newest[0].time_epoch_s) <= SAME_TIME_S:
-            newest.append(row)
+        if technician is not None:
+            near = [row, *self.newest.get(technician, ())]
+            newest_s = max(fix.time_epoch_s for fix in near)
+            self.newest[technician] = [fix for fix in near if fix.time_epoch_s >= newest_s - unsure_s(fix)]
 
     def _positions(self, stored: Stored) -> Iterator[Violation]:
         """I6. Redis keeps no position: that it brought the right one to the pages is I7."""
         for row in stored.technicians:
-            newest = self.newest.get(row.technician)
-            if newest is None:
+            newest = self.newest.get(row.technician, [])
+            if not newest:
                 if row.position_epoch_s is not None:
                     yield Violation("I6", f"technician {row.technician} has a position and no fix", stored.at_s)
                 continue
-            of_then = abs((row.position_epoch_s or 0.0) - newest[0].time_epoch_s) <= SAME_TIME_S
-            if not of_then or (row.lon, row.lat) not in {(fix.lon, fix.lat) for fix in newest}:
-                key = newest[0].device, newest[0].stream
+            right = (
+                (row.lon, row.lat) == (fix.lon, fix.lat)
+                and abs((row.position_epoch_s or 0.0) - fix.time_epoch_s) <= unsure_s(fix)
+                for fix in newest
+            )
+            if not any(right):
+                last = max(newest, key=lambda fix: fix.time_epoch_s)
+                name = _name((last.device, last.stream), [last.seq])
                 what = (
                     f"technician {row.technician} is at {row.lon}, {row.lat} of {row.position_epoch_s}; "
-                    f"their newest fix is of {newest[0].time_epoch_s}, {_name(key, [newest[0].seq])}"
+                    f"their newest fix is at {last.lon}, {last.lat} of {last.time_epoch_s}, {name}"
                 )
                 yield Violation("I6", what, stored.at_s)
+
+
+def unsure_s(fix: FixRow) -> float:
+    """By how much the time of a position may differ from that of its fix, in seconds."""
+    return SKEW_UNSURE_S if fix.skew_s else SAME_TIME_S
 
 
 def _acked_is_stored(key: Key, stream: Stream, read_s: float) -> Iterator[Violation]:

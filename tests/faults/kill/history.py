@@ -223,6 +223,7 @@ class FixRow(NamedTuple):
     lon: float
     lat: float
     verdict: str | None
+    skew_s: float = 0.0
 
 
 class TapRow(NamedTuple):

@@ -60,12 +60,18 @@ def acknowledge_before_commit() -> None:
     from tracking_server.group_commit import Acknowledgement
     from tracking_server.journey import Journey
 
-    accept, flushing = Journey.accept, set()
+    accept = Journey.accept
+    flushing: set[asyncio.Task[Acknowledgement]] = set()
+
+    def forget(task: asyncio.Task[Acknowledgement]) -> None:
+        flushing.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody is told
 
     async def accept_at_once(self: Journey, delivery: Any) -> Acknowledgement:
-        task = asyncio.ensure_future(accept(self, delivery))
+        task = asyncio.create_task(accept(self, delivery))
         flushing.add(task)
-        task.add_done_callback(lambda done: (flushing.discard(done), done.cancelled() or done.exception()))
+        task.add_done_callback(forget)
         return Acknowledgement(merge((), delivery.numbers), {})
 
     put(Journey, accept=accept_at_once)
@@ -91,7 +97,7 @@ def queue_in_redis() -> None:
         while True:
             await asyncio.sleep(FLUSH_EVERY_S)
             try:
-                waiting = await self._bus._redis.lpop(QUEUE, 1000) or []
+                waiting: Any = await self._bus._redis.lpop(QUEUE, 1000) or []
                 deliveries = [pickle.loads(one) for one in waiting]  # noqa: S301 - our own
                 await asyncio.gather(*(until_kept(self, delivery) for delivery in deliveries))
             except Exception:  # noqa: S112 - Redis is away

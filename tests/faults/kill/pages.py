@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from tests.faults.kill.fixes import unsure_s
 from tests.faults.kill.history import (
     Back,
     Begun,
@@ -189,7 +190,7 @@ class Pages:
     def check(self, stored: Stored, visits: dict[str, Visit], *, emptied: bool) -> Iterator[Violation]:
         for row in stored.fixes:
             place = round(row.lon, PLACE_DECIMALS), round(row.lat, PLACE_DECIMALS)
-            self._places[place] = (self._technicians.get(row.device, ""), row.time_epoch_s)
+            self._places[place] = (self._technicians.get(row.device, ""), row.time_epoch_s + unsure_s(row))
         self._follow_shifts(stored)
         yield from self._found
         self._found = []
