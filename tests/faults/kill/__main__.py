@@ -16,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tests.faults.kill.deck import deal
+from tests.faults.kill.hunt import finds, hunt
+from tests.faults.kill.hunt import table_of as hunt_table_of
 from tests.faults.kill.stage import stage
 from tests.faults.kill.tally import Tally
 
@@ -23,7 +25,7 @@ console = Console(stderr=True)
 
 
 async def run(rounds: int, seed: int, mutant: str | None, history: Path) -> Tally:
-    """Play the rounds of a seed; a mutant's run ends with its first violation."""
+    """Play the rounds of a seed; a mutant's run ends when it is found."""
     begun_s = time.monotonic()
     columns = TextColumn("{task.description:34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
@@ -38,7 +40,7 @@ async def run(rounds: int, seed: int, mutant: str | None, history: Path) -> Tall
             for plan in deal(rounds, seed):
                 await play.round(plan)
                 progress.advance(bar)
-                if mutant is not None and play.tally.violations:
+                if mutant is not None and finds(mutant, play.tally.violations):
                     break
             else:
                 tell("waiting for the last messages")
@@ -50,11 +52,19 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="So many rounds; 20 take about two minutes.")] = 20,
     seed: Annotated[int | None, typer.Option(help="Play the rounds of an earlier run again.")] = None,
     mutant: Annotated[str | None, typer.Option(help="Break the service in one way: the run has to find it.")] = None,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Each of the mutants in turn, until it is found.")] = False,
     history: Annotated[Path | None, typer.Option(help="Keep everything that happened in this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Kill every process of the service under load, at random times and at the worst ones, and check what was kept."""
     seed = random.randrange(10**6) if seed is None else seed
+    if mutants:
+        catches = asyncio.run(hunt(lambda name: run(rounds, seed, name, history or Path("/dev/null"))))
+        if as_json:
+            print(json.dumps([catch.to_json() for catch in catches], indent=2))  # noqa: T201 (the JSON document)
+        else:
+            Console().print(hunt_table_of(catches))
+        sys.exit(0 if all(catch.caught for catch in catches) else 1)
     tally = asyncio.run(run(rounds, seed, mutant, history or Path("/dev/null")))
     if as_json:
         print(json.dumps(tally.to_json(), indent=2))  # noqa: T201 (the JSON document)

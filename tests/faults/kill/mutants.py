@@ -25,9 +25,11 @@ APART_S = 0.02  # between two transactions that should be one
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """`breaks` patches the modules of one process; `on` are the commands whose processes are patched; `sql` is done to
-    the database once, as its owner."""
+    the database once, as its owner. `promises` are those by which it is to be found: a slow machine may break
+    another one."""
 
     what: str
+    promises: frozenset[str]
     on: tuple[str, ...] = ()
     breaks: Callable[[], None] = lambda: None
     sql: str = ""
@@ -42,8 +44,10 @@ def put(owner: Any, **new: Any) -> None:
 
 def commit_asynchronously() -> None:
     """The session commits before its WAL is on the disk, and the check at the start looks away."""
-    from tracking_server.store import checks, engine
+    from tracking_server.store import checks
+    from tracking_server.store import engine as engine_module
 
+    engine: Any = engine_module
     create = engine.create_async_engine
 
     def create_async_engine(url: str, **options: Any) -> Any:
@@ -228,21 +232,25 @@ def forget_before_the_answer() -> None:
     put(Outbox, next_batch=take, forget=forgotten)
 
 
+LOST = frozenset({"I1", "I5"})
 MUTANTS = {
-    "async_commit": Mutant("synchronous_commit off", ("serve", "work"), commit_asynchronously),
-    "ack_first": Mutant("acknowledge before COMMIT", ("serve",), acknowledge_before_commit),
+    "async_commit": Mutant("synchronous_commit off", LOST, ("serve", "work"), commit_asynchronously),
+    "ack_first": Mutant("acknowledged before COMMIT", LOST, ("serve",), acknowledge_before_commit),
     "no_unique": Mutant(
         "no UNIQUE on fixes",
+        frozenset({"I2"}),
         sql="ALTER TABLE fix DROP CONSTRAINT fix_pkey; CREATE INDEX ON fix (device_id, stream, seq)",
     ),
-    "forget_first": Mutant("the phone deletes before the answer", ("phone",), forget_before_the_answer),
-    "redis_queue": Mutant("Redis as the queue", ("serve",), queue_in_redis),
+    "forget_first": Mutant("the phone deletes before the answer", LOST, ("phone",), forget_before_the_answer),
+    "redis_queue": Mutant("Redis as the queue", LOST, ("serve",), queue_in_redis),
     "tell_outside": Mutant(
         "events and messages outside the transaction", ("serve", "work"), tell_outside_the_transaction
     ),
-    "mark_first": Mutant("marked as sent before it is", ("work",), mark_before_sending),
-    "own_versions": Mutant("versions counted in the process", ("serve",), count_versions_in_memory),
-    "look_once": Mutant("visibility checked only at connect", ("serve",), look_at_links_when_they_connect),
+    "mark_first": Mutant("marked as sent before it is", frozenset({"I8"}), ("work",), mark_before_sending),
+    "own_versions": Mutant("versions counted in the process", frozenset({"I7"}), ("serve",), count_versions_in_memory),
+    "look_once": Mutant(
+        "visibility checked only at connect", frozenset({"I7", "I10"}), ("serve",), look_at_links_when_they_connect
+    ),
 }
 
 
