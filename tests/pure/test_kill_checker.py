@@ -301,12 +301,12 @@ BAD: dict[str, tuple[str, Sequence[Record], Stored]] = {
     "a revoked link that opens": ("I9", then(Acted(8.0, 8.1, "revoke", JOB, link=LINK, version=4)), STORED),
     "a position after the link was revoked": (
         "I10",
-        [*then(Heard(14.0, "maria", 2, "end")), position(13.0, 6, 3, number=2)],
+        then(position(15.0, 6, 3, number=2), Heard(16.0, "maria", 2, "end")),
         with_rows(links=(STORED.links[0]._replace(revoked_epoch_s=NOON + 9, changed_epoch_s=NOON + 9),)),
     ),
     "a status after the link expired": (
         "I10",
-        then(status(13.0, "en_route", (4, 3), number=2, position=True), Heard(14.0, "maria", 2, "end")),
+        then(status(15.0, "en_route", (4, 3), number=2, position=True), Heard(16.0, "maria", 2, "end")),
         with_rows(links=(STORED.links[0]._replace(expires_epoch_s=NOON + 9),)),
     ),
     "a position of another technician": (
@@ -329,7 +329,7 @@ BAD: dict[str, tuple[str, Sequence[Record], Stored]] = {
         with_rows(fixes=(*STORED.fixes, fix_row(7, -2.0)), counts=((PHONE, STREAM, 5),)),
     ),
     "a technician who was never sent is named": ("I10", changed(Heard, {"at_s": 1.6}, technician="Rui"), STORED),
-    "a victim that comes back late": ("I11", changed(Back, {}, at_s=15.2), STORED),
+    "a victim that comes back late": ("I11", changed(Back, {}, at_s=35.2), STORED),
     "a victim that does not come back": ("I11", without(Back), STORED),
     "outboxes that are not empty": ("I11", changed(RoundEnded, {}, emptied=False), STORED),
 }  # fmt: skip
@@ -369,19 +369,22 @@ def test_what_is_rightly_skipped_is_no_violation() -> None:
 
 
 def test_what_was_on_its_way_when_it_was_forbidden_is_no_violation() -> None:
-    """For a second; for five when somebody was killed, who may have been about to publish it; and for as long as a
-    proxy held it."""
+    """For five seconds, as after a kill the store is only looked at every three; those above one second are counted.
+    And for as long as a proxy held it."""
     links = (STORED.links[0]._replace(revoked_epoch_s=NOON + 13, changed_epoch_s=NOON + 13),)
     end = Heard(18.9, "maria", 2, "end")
 
     def heard_at(at_s: float, *more: Record) -> set[str]:
         return found(then(position(at_s, 6, 3, number=2), end, *more), with_rows(links=links))
 
-    assert heard_at(13.9) == set()
-    assert heard_at(14.5) == {"I10"}
-    assert heard_at(14.5, Killed(13.2, "redis", "sigkill"), Back(13.4, "redis", 13.2)) == set()
-    assert heard_at(18.8, Killed(13.2, "redis", "sigkill"), Back(13.4, "redis", 13.2)) == {"I10"}
+    assert heard_at(17.9) == set()
+    assert heard_at(18.5) == {"I10"}
+    assert heard_at(18.5, Killed(14.2, "redis", "sigkill"), Back(14.4, "redis", 14.2)) == set()
     assert heard_at(18.8, Disturbed(13.2, 18.5, "the app's proxy is slow")) == set()
+    assert heard_at(18.8, Disturbed(10.2, 12.5, "the app's proxy is slow")) == {"I10"}
+    revoked = with_rows(links=links)
+    for at_s, late in ((13.9, 0), (14.5, 1)):
+        assert judge([*then(position(at_s, 6, 3, number=2), end), revoked]).pages.late == late
 
 
 def test_a_page_is_right_by_the_store_as_it_is() -> None:

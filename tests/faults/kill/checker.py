@@ -19,7 +19,7 @@ from tests.faults.kill.pages import Pages
 from tests.faults.kill.violation import Violation
 from tests.faults.kill.visits import Visits
 
-RECOVERED_WITHIN_S = 10.0  # PostgreSQL's own recovery, and its clients' next try
+RECOVERED_WITHIN_S = 30.0  # on a machine that does other things beside; how fast it usually is, is a figure of the run
 EMPTIED_WITHIN_S = 30.0  # a phone's longest wait after some failures, and the backlog
 
 

@@ -246,7 +246,8 @@ class Visits:
 
     def _sent(self, stored: Stored) -> Iterator[Violation]:
         """What the gateway took since, somebody was owed, in the same words each time."""
-        for key in sorted(self._new_keys):
+        since = {key for key in self._new_keys if self._asked[key][-1].at_s >= stored.at_s}
+        for key in sorted(self._new_keys - since):
             asked = self._asked[key]
             row = self._messages.get(key.partition(".")[0])
             if row is None:
@@ -255,7 +256,7 @@ class Visits:
                 yield Violation("I8", f"{_told(row)} went to another number", asked[-1].at_s)
             if len({one.text for one in asked}) > 1:
                 yield Violation("I8", f"the gateway took {key} with different words", asked[-1].at_s)
-        self._new_keys = set()
+        self._new_keys = since
 
 
 def _happen(job: Job, row: EventRow) -> tuple[Job, Job | None, Event]:
