@@ -51,7 +51,8 @@ def commit_asynchronously() -> None:
     create = engine.create_async_engine
 
     def create_async_engine(url: str, **options: Any) -> Any:
-        options["connect_args"]["options"] += " -c synchronous_commit=off"
+        given = options["connect_args"]
+        options["connect_args"] = {**given, "options": f"{given['options']} -c synchronous_commit=off"}
         return create(url, **options)
 
     put(engine, create_async_engine=create_async_engine)
