@@ -68,7 +68,7 @@ class Checker:
 
     def _check(self, stored: Stored) -> Iterator[Violation]:
         emptied = self._ended is not None and self._ended.emptied
-        yield from self.fixes.check(stored, emptied=emptied)
+        yield from self.fixes.check(stored, self._ended.at_s if self._ended is not None and emptied else None)
         yield from self.visits.check(stored)
         yield from self.pages.check(stored, self.visits.visits, emptied=emptied)
         yield from self._late

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.faults.kill.history import Acked, FixRow, Gen, Paired, Record, RoundEnded, Stored, Tapped, TapRow
+from tests.faults.kill.history import Acked, FixRow, Gen, Paired, Record, Stored, Tapped, TapRow
 from tests.faults.kill.violation import Violation
 from tracking_server.turn import NOT_IN_TABLE
 
@@ -27,9 +27,8 @@ class Stream:
     acked: dict[int, float] = field(default_factory=dict)  # those not yet found in the store
     dropped: dict[int, str] = field(default_factory=dict)  # answered by a verdict that keeps nothing
     stored: set[int] = field(default_factory=set)
-    late: set[int] = field(default_factory=set)  # told since the round was called over: of the next one
+    told_s: dict[int, float] = field(default_factory=dict)  # those not yet settled
     fixes: int = 0
-    last: int = 0
     settled: int = 0  # up to this number everything was told and is stored
 
 
@@ -41,7 +40,6 @@ class Fixes:
         self.technicians: dict[str, str] = {}
         self.newest: dict[str, list[FixRow]] = {}  # by technician: the newest trusted fix, and others of its time
         self._contradictions: list[Violation] = []
-        self._is_over = False
         self.acked = 0
 
     def take(self, record: Record) -> None:
@@ -56,35 +54,31 @@ class Fixes:
                         if seq > stream.settled and seq not in stream.stored and seq not in stream.dropped:
                             stream.acked.setdefault(seq, at_s)
                     self.acked += last - first + 1
-            case RoundEnded():
-                self._is_over = True
             case Paired(_, device, technician, _):
                 self.technicians[device] = technician
 
     def _tell(self, told: Gen | Tapped) -> None:
         stream = self.streams[told.device, told.stream]
-        stream.last = max(stream.last, told.seq)
-        if self._is_over:
-            stream.late.add(told.seq)
+        if told.seq > stream.settled:
+            stream.told_s.setdefault(told.seq, told.at_s)
         before = stream.digests.setdefault(told.seq, told.digest)
         if before != told.digest:
             what = f"the phone told two things under one number, {_name((told.device, told.stream), [told.seq])}"
             self._contradictions.append(Violation("I3", what, told.at_s))
 
-    def check(self, stored: Stored, *, emptied: bool) -> Iterator[Violation]:
-        """`emptied`: every phone says that it has sent all that it holds."""
+    def check(self, stored: Stored, emptied_s: float | None) -> Iterator[Violation]:
+        """`emptied_s` is when every phone had sent all that it held; None when they did not come to that."""
         yield from self._contradictions
         self._contradictions = []
         yield from self._rows(stored)
         yield from self._counts(stored)
         for key, stream in self.streams.items():
             yield from _acked_is_stored(key, stream, stored.at_s)
-            if emptied:
-                yield from _told_is_stored(key, stream)
+            if emptied_s is not None:
+                yield from _told_is_stored(key, stream, emptied_s)
             while stream.settled + 1 in stream.stored and stream.settled + 1 in stream.digests:
                 stream.settled += 1
-            stream.late.clear()
-        self._is_over = False
+                stream.told_s.pop(stream.settled, None)
         yield from self._positions(stored)
 
     def _rows(self, stored: Stored) -> Iterator[Violation]:
@@ -170,11 +164,10 @@ def _acked_is_stored(key: Key, stream: Stream, read_s: float) -> Iterator[Violat
         yield Violation("I1", what, min(lost.values()))
 
 
-def _told_is_stored(key: Key, stream: Stream) -> Iterator[Violation]:
-    """I5."""
-    unsettled = [seq for seq in range(stream.settled + 1, stream.last + 1) if seq not in stream.stored]
-    excused = stream.acked.keys() | stream.dropped | stream.late
-    missing = [seq for seq in unsettled if seq in stream.digests and seq not in excused]
+def _told_is_stored(key: Key, stream: Stream, emptied_s: float) -> Iterator[Violation]:
+    """I5. What was told later is of the next round."""
+    told = [seq for seq, at_s in stream.told_s.items() if at_s < emptied_s and seq not in stream.stored]
+    missing = [seq for seq in told if seq not in stream.acked and seq not in stream.dropped]
     if missing:
         yield Violation("I5", f"made, not in the outbox any more and not stored: {_name(key, missing)}")
     if stream.dropped:
