@@ -15,11 +15,13 @@ from pathlib import Path
 import msgspec
 
 from tests.faults.kill.history import Acked, Gen, PhoneStarted, Ranges, Record, Tapped, decode
-from tests.faults.kill.phone import Crew, Order
+from tests.faults.kill.phone import ECHO, Crew, Order
 from tests.faults.kill.supervisor import WITH_THIS_PROCESS
+from tests.faults.kill.waiting import until
 from tests.support.server import CLONE
 
 LONGEST_LINE = 1_000_000
+QUIET_WITHIN_S = 60.0  # a process may have to start first
 Number = tuple[int, int]  # a stream and a number in it
 
 
@@ -48,6 +50,8 @@ class CrewProcess:
     log: Path
     hear: Callable[[Record], None]
     fixes_per_s: float = 0.0
+    echoed: int = 0
+    _echo: int = 0
     _process: subprocess.Popen[bytes] | None = None
     _reading: asyncio.Task[None] | None = None
     _started: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,6 +75,11 @@ class CrewProcess:
         """Of each phone, from now on, also when it is started anew."""
         self.fixes_per_s = fixes_per_s
         self._order(Order(fixes_per_s=fixes_per_s))
+
+    def ask(self, echo: int) -> None:
+        """For an echo, also when it is started anew: all that was ordered is done, or was killed, when it comes."""
+        self._echo = echo
+        self._order(Order(echo=echo))
 
     def tap(self, device: str, kind: str, job: str | None) -> None:
         self._order(Order(device=device, kind=kind, job=job))
@@ -102,7 +111,7 @@ class CrewProcess:
             )  # fmt: skip
         assert self._process.stdin is not None
         self._process.stdin.write(msgspec.json.encode(self.crew) + b"\n")
-        self._order(Order(fixes_per_s=self.fixes_per_s))
+        self._order(Order(fixes_per_s=self.fixes_per_s, echo=self._echo))
         self._reading = asyncio.ensure_future(self._read(self._process))
 
     async def _read(self, process: subprocess.Popen[bytes]) -> None:
@@ -112,6 +121,9 @@ class CrewProcess:
         )
         try:
             while (line := await lines.readline()).endswith(b"\n"):
+                if line.startswith(ECHO[:5]):
+                    self.echoed = int(line[5:])
+                    continue
                 record = decode(line)
                 if isinstance(record, PhoneStarted):
                     self._started.set()
@@ -127,6 +139,7 @@ class Crews:
 
     processes: list[CrewProcess]
     held: dict[str, Held] = field(default_factory=lambda: defaultdict(Held))
+    _asked: int = 0
 
     def hear(self, record: Record) -> None:
         """Keep count of what is on the phones."""
@@ -147,6 +160,14 @@ class Crews:
         count = sum(len(process.crew.members) for process in self.processes)
         for process in self.processes:
             process.load(fixes_per_s / count)
+
+    async def quiet(self) -> None:
+        """Nothing is made any more once this returns; what is held may still be under way."""
+        self._asked += 1
+        self.load(0)
+        for process in self.processes:
+            process.ask(self._asked)
+        await until(lambda: all(process.echoed == self._asked for process in self.processes), QUIET_WITHIN_S)
 
     def one_of(self, lot: float) -> CrewProcess:
         """One of the processes, as `lot`, from 0 to 1, chooses."""

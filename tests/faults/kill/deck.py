@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import cycle, islice
 from typing import TypeVar
@@ -16,6 +16,7 @@ T = TypeVar("T")
 FAILPOINTS_PERCENT = 30  # of the rounds
 SECOND_KILLS_PERCENT = 20
 FAULTS_PERCENT = 25
+CALM_ROUNDS = 5
 LOAD_S = (1.0, 3.0)
 KILL_WITHIN_S = 3.0
 AGAIN_WITHIN_S = 1.0
@@ -96,16 +97,16 @@ class Plan:
 
 
 def deal(rounds: int, seed: int) -> list[Plan]:
-    """The same seed deals the same rounds."""
+    """The same seed deals the same rounds. The last of them hold no message up for long: the end waits for all."""
     chance = random.Random(seed)
     is_failpoint, has_second, has_fault = (
         _marked(rounds, percent, chance) for percent in (FAILPOINTS_PERCENT, SECOND_KILLS_PERCENT, FAULTS_PERCENT)
     )
     victims = _hand(WEIGHTS, is_failpoint.count(False) + has_second.count(True), chance)
     failpoints = _shuffled(list(islice(cycle(_shuffled(PLACES, chance)), is_failpoint.count(True))), chance)
-    return [
+    plans = [
         Plan(
-            number=n,
+            number=0,
             seed=chance.randrange(2**32),
             lot=chance.random(),
             load_s=chance.uniform(*LOAD_S),
@@ -119,6 +120,16 @@ def deal(rounds: int, seed: int) -> list[Plan]:
         )
         for n in range(rounds)
     ]
+    if rounds > 2 * CALM_ROUNDS:
+        while any(map(_holds_messages_up, plans[-CALM_ROUNDS:])):
+            chance.shuffle(plans)
+    return [replace(plan, number=n) for n, plan in enumerate(plans)]
+
+
+def _holds_messages_up(plan: Plan) -> bool:
+    """A message that its worker has begun waits until that is known to be dead."""
+    at = plan.failpoint in ("after_claim", "after_gateway_accept_before_mark")
+    return at or Victim.notifier in (plan.victim, plan.second)
 
 
 def _hand(weights: Mapping[Victim, int], count: int, chance: random.Random) -> list[Victim]:

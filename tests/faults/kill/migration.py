@@ -14,6 +14,7 @@ from tracking_server import embedded
 from tracking_server.embedded import Installation
 
 FRESH = "doorstep_fresh"
+MIGRATE = "import sys; from tracking_server.store.migrate import migrate; migrate(sys.argv[1])"
 RANDOM = re.compile(r"^\\(un)?restrict .*$", re.MULTILINE)  # newer versions of pg_dump write a word of their own
 
 
@@ -24,19 +25,18 @@ async def migrate_in_two_goes(
     differs from the template's, None when it does not."""
     await asyncio.to_thread(embedded.drop_database, servers, FRESH)
     await asyncio.to_thread(embedded.create_database, servers, FRESH)
-    urls = {"DOORSTEP_OWNER_DATABASE_URL": servers.owner_url(FRESH), "DOORSTEP_DATABASE_URL": servers.app_url(FRESH)}
-    killed = await _migrate({**environment, **urls, "FAULT_AT": f"during_migration:{revision}"})
+    killed = await _migrate(servers, {**environment, "FAULT_AT": f"during_migration:{revision}"})
     if killed != -signal.SIGKILL:
         return f"the migration was not killed, but ended with {killed}"
-    again = await _migrate({**environment, **urls})
+    again = await _migrate(servers, environment)
     if again:
         return f"the second go ended with {again}"
     wanted, made = await _schema(servers, template), await _schema(servers, FRESH)
     return "\n".join(difflib.unified_diff(wanted, made, "wanted", "made", lineterm="", n=1)) or None
 
 
-async def _migrate(environment: Mapping[str, str]) -> int:
-    command = (sys.executable, "-m", "tracking_server", "migrate")
+async def _migrate(servers: Installation, environment: Mapping[str, str]) -> int:
+    command = (sys.executable, "-c", MIGRATE, servers.owner_url(FRESH))
     process = await asyncio.create_subprocess_exec(
         *command, cwd=CLONE, env=environment, stderr=asyncio.subprocess.DEVNULL
     )

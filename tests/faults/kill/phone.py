@@ -1,7 +1,7 @@
 """Some phones of the app's own core as one process, to be killed: they keep, send and forget, and say so.
 
 The first line on stdin says who they are (`Crew` as JSON), the others what to do (`Order`). Each line on stdout is a
-record of the history.
+record of the history, or an echo.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ SPEED_MPS = 20.0
 DEGREE_M = 84_000.0  # of longitude, in Porto
 LONGEST_PAUSE_S = 1.0  # between two handfuls of fixes: at 50 a second they are 1 to 50
 SHORT_OF_PATIENCE = 0.1  # of the phone's backoff, which a real one spreads from 0 to 1
+ECHO = b"echo %d\n"  # the only line that is no record
 BEGAN_S = 3_600.0  # the shift, so long ago
 ACCURACY_M, BATTERY_PCT, EAST_DEG = 8.0, 80.0, 90.0
 
@@ -56,9 +57,11 @@ class Crew(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is wanted: so many fixes a second of each phone from now on, or a tap on one of them."""
+    """What is wanted: so many fixes a second of each phone from now on, or a tap on one of them; and an echo, when all
+    that was wanted before is done."""
 
     fixes_per_s: float | None = None
+    echo: int = 0
     device: str = ""
     kind: str = ""
     job: str | None = None
@@ -66,7 +69,11 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def tell(*records: Record) -> None:
     """In one write: what was told before a kill is told whole."""
-    data = memoryview(b"".join(map(encode, records)))
+    write(b"".join(map(encode, records)))
+
+
+def write(line: bytes) -> None:
+    data = memoryview(line)
     while data:
         data = data[os.write(sys.stdout.fileno(), data) :]
 
@@ -199,6 +206,8 @@ async def obey(drivers: dict[str, Driver], orders: asyncio.StreamReader) -> None
                 driver.load(order.fixes_per_s)
         if order.kind:
             drivers[order.device].tap(order.kind, order.job)
+        if order.echo:
+            write(ECHO % order.echo)
 
 
 async def main() -> None:

@@ -38,8 +38,19 @@ PAGES, PAGES_THAT_EXPIRE = 24, 3
 EXPIRES_S = 30.0
 EMPTY_WITHIN_S = 30.0
 RIGHT_WITHIN_S = 10.0
-DIES_WITHIN_S = 30.0  # a process that was started with a failpoint, its start included
+STARTS_WITHIN_S = 60.0
+DIES_WITHIN_S = 20.0  # under load
 SETTLED_WITHIN_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """A process that will die at a failpoint, and what it stands for; the port of one that serves."""
+
+    part: Part
+    place: Place
+    victim: Victim
+    port: int = 0
 
 
 @dataclass(eq=False)
@@ -74,15 +85,17 @@ class Play:
         self.hear(RoundBegun(begun_s, plan.number))
         await self._open_pages(chance)
         over = asyncio.Event()
+        doomed = await self._start_doomed(plan)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.office.work(lambda: self._acts_per_s, chance, over))
             if plan.fault is not None:
                 tasks.create_task(self._disturb(plan.fault, plan.lot))
             self.crews.load(FIXES_PER_S)
-            back, _ = await asyncio.gather(self._injure(plan), asyncio.sleep(plan.load_s))
+            back, _ = await asyncio.gather(self._injure(plan, doomed), asyncio.sleep(plan.load_s))
             self.crews.load(0)
             over.set()
             await asyncio.gather(*back)
+        await self.crews.quiet()
         await self._quiesce(plan)
         self.tally.rounds += 1
         self.tally.round_s.append(time.monotonic() - begun_s)
@@ -102,14 +115,15 @@ class Play:
 
     # ---- kills ----
 
-    async def _injure(self, plan: Plan) -> list[asyncio.Task[None]]:
+    async def _injure(self, plan: Plan, doomed: Doomed | None) -> list[asyncio.Task[None]]:
         """Kill who is to be killed; returns what waits until they are back."""
         back = []
-        if plan.victim is not None:
+        if doomed is not None:
+            back += await self._die(doomed)
+        else:
             await asyncio.sleep(plan.kill_after_s)
+        if plan.victim is not None:
             back.append(await self._kill(plan.victim, plan.lot))
-        elif plan.failpoint is not None:
-            back += await self._die_at(plan.failpoint, plan.passage)
         if plan.second is not None:
             await asyncio.sleep(plan.again_after_s)
             back.append(await self._kill(plan.second, 1 - plan.lot))
@@ -149,58 +163,51 @@ class Play:
 
     # ---- failpoints ----
 
-    async def _die_at(self, place: Place, passage: int) -> list[asyncio.Task[None]]:
-        """Have a process die there, under load."""
+    async def _start_doomed(self, plan: Plan) -> Doomed | None:
+        """Before there is any load, as starting takes seconds: a process more, which is to die at a failpoint."""
+        place = plan.failpoint
         match place:
+            case None:
+                return None
             case "during_migration":
-                return await self._migrate(passage)
+                await self._migrate(plan.passage)
+                return None
             case "after_claim" | "after_gateway_accept_before_mark":
-                return await self._die_sending(place, passage)
-        return await self._die_serving(place, passage)
+                part = self.supervisor.part_at(f"{place}:{plan.passage}", "work")
+                await until(lambda: part.said("working"), STARTS_WITHIN_S)
+                return Doomed(part, place, Victim.notifier)
+        port = free_port()
+        part = self.supervisor.part_at(f"{place}:{plan.passage}", "serve", port)
+        await until_answered(lambda: answers(port), STARTS_WITHIN_S)
+        return Doomed(part, place, Victim.worker, port)
 
-    async def _die_serving(self, place: Place, passage: int) -> list[asyncio.Task[None]]:
-        """A new process takes over all phones and pages, as in a deploy, and dies of its first flushes."""
-        port, app = free_port(), self.proxies[Line.app]
-        part = self.supervisor.part_at(f"{place}:{passage}", "serve", port)
-        try:
-            await until_answered(lambda: answers(port), DIES_WITHIN_S)
-            app.targets = (port,)
+    async def _die(self, doomed: Doomed) -> list[asyncio.Task[None]]:
+        """Under load: one that serves takes over all phones and pages, as in a deploy, and dies of its first flushes;
+        one that works takes some of the messages, of which there are many now."""
+        app = self.proxies[Line.app]
+        if doomed.port:
+            app.targets = (doomed.port,)
             app.cut()
-            await until(lambda: part.pid is None, DIES_WITHIN_S)
-        except TimeoutError:
-            return self._nobody_came(part, place)
-        finally:
-            app.targets = (self.supervisor.port,)
-        self._note_failpoint(Victim.worker, place)
-        app.cut()
-        return [self._until_back(Victim.worker, self.supervisor.until_back(Victim.worker))]
-
-    async def _die_sending(self, place: Place, passage: int) -> list[asyncio.Task[None]]:
-        """A third worker takes some of the messages, and dies of them."""
-        part = self.supervisor.part_at(f"{place}:{passage}", "work")
         self._acts_per_s = BUSY_ACTS_PER_S
         try:
-            await until(lambda: part.pid is None, DIES_WITHIN_S)
+            await until(lambda: doomed.part.pid is None, DIES_WITHIN_S)
         except TimeoutError:
-            return self._nobody_came(part, place)
+            doomed.part.end()
+            self.tell(f"nothing came by {doomed.place}")
+            return []
         finally:
             self._acts_per_s = ACTS_PER_S
-        self._note_failpoint(Victim.notifier, place)
-        return [self._until_back(Victim.notifier, self.supervisor.until_back(Victim.notifier))]
+            app.targets = (self.supervisor.port,)
+        self._note_failpoint(doomed.victim, doomed.place)
+        return [self._until_back(doomed.victim, self.supervisor.until_back(doomed.victim))]
 
-    def _nobody_came(self, part: Part, place: Place) -> list[asyncio.Task[None]]:
-        part.end()
-        self.tell(f"nothing came by {place}")
-        return []
-
-    async def _migrate(self, revision: int) -> list[asyncio.Task[None]]:
+    async def _migrate(self, revision: int) -> None:
         servers, environment = self.supervisor.servers, self.supervisor.environment
         difference = await migrate_in_two_goes(servers, environment, revision, self.template)
         self._note_failpoint("migration", "during_migration")
         self.hear(Back(time.monotonic(), "migration", time.monotonic()))
         if difference is not None:
             self._find(Violation("migration", f"killed in revision {revision}: {difference}", time.monotonic()))
-        return []
 
     # ---- what is no kill ----
 

@@ -152,7 +152,8 @@ class Supervisor:
         if self.app.pid is None:
             return []
         with suppress(OSError):
-            return [int(pid) for pid in Path(f"/proc/{self.app.pid}/task/{self.app.pid}/children").read_text().split()]
+            children = Path(f"/proc/{self.app.pid}/task/{self.app.pid}/children").read_text().split()
+            return [int(pid) for pid in children if _lives(pid)]
         return []
 
     def _backends(self) -> list[int]:
@@ -202,6 +203,13 @@ def send(pids: Sequence[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def _lives(pid: str) -> bool:
+    """Killed, it is listed until its parent has looked after it."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
 
 
 def _one_of(pids: Sequence[int], lot: float) -> list[int]:
