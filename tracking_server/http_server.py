@@ -27,6 +27,9 @@ TICKS_PER_S = 10  # uvicorn's
 # Whoever takes nothing of an answer for so long is cut off by the kernel, also while a connection closes: longer than
 # a tunnel, and no stalled reader holds a full buffer for ever.
 NOTHING_TAKEN_MS = 60_000
+# What the kernel keeps of what it could not send yet, beside the 64 kB that uvicorn keeps: a reader who falls behind is
+# noticed early, and a stalled one holds no megabytes.
+MOST_UNSENT_BYTES = 32 * 1024
 
 
 @contextmanager
@@ -54,6 +57,7 @@ def _socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
             raise UserError(f"port {port} is taken: choose another with --port") from error
         raise UserError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, NOTHING_TAKEN_MS)  # each connection has it
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT_BYTES)  # and this
     return listening
 
 
