@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -136,7 +137,7 @@ OWNER = Staff(UUID(int=1), UUID(int=2), "a@x.example", "Ana", Role.owner, "en", 
 def painted(board: Board, now_s: float = NOW_S) -> Mapping[str, Rows]:
     """Its rows, as an owner sees them today."""
     looking = looking_at(QueryParams(""), board.time_zone, now_s)
-    return Painter(Session(UUID(int=3), OWNER, now_s, now_s), looking, "en", now_s).lists(board, None)
+    return asyncio.run(Painter(Session(UUID(int=3), OWNER, now_s, now_s), looking, "en", now_s).lists(board, None))
 
 
 def test_the_rows_say_of_which_day_they_are() -> None:
@@ -146,8 +147,8 @@ def test_the_rows_say_of_which_day_they_are() -> None:
     for now_s in (NOW_S, NOW_S + 86_400):
         looking = looking_at(QueryParams(""), "Asia/Bangkok", now_s)
         painter = Painter(Session(UUID(int=3), OWNER, now_s, now_s), looking, "en", now_s)
-        lists = painter.lists(board, None)
-        page = painter.page(board, None, {"data-leaflet-css": "/leaflet.css"})
+        lists = asyncio.run(painter.lists(board, None))
+        page = asyncio.run(painter.page(board, None, {"data-leaflet-css": "/leaflet.css"}))
         for name in ("day", "days"):
             ((row, html),) = lists[name]
             assert re.search(rf'id="{name}"[^>]* data-list[^>]*><div id="{row}" class="row">', page)
@@ -155,6 +156,29 @@ def test_the_rows_say_of_which_day_they_are() -> None:
         said.append("".join(html for name in ("day", "days") for _, html in lists[name]))
     assert all(text in said[0] for text in ("Fri, Jan 15", 'value="2027-01-15"', "day=2027-01-14", "day=2027-01-16"))
     assert all(text in said[1] for text in ("Sat, Jan 16", 'value="2027-01-16"', "day=2027-01-15", "day=2027-01-17"))
+
+
+async def test_others_have_their_turn_between_the_rows_of_a_big_board() -> None:
+    """A phone's acknowledgement waits for ten rows, not for two thousand."""
+    jobs = tuple(
+        JobLine(replace(JOB, id=UUID(int=n)), n, "Tap", "Rua 1", "Europe/Lisbon", 3600, "Maria", UUID(int=1), None)
+        for n in range(200)
+    )
+    board = Board(UUID(int=1), "Ribeira", "Europe/Lisbon", (), jobs, (), (), ())
+    looking = looking_at(QueryParams(""), board.time_zone, NOW_S)
+    turns = 0
+
+    async def acknowledge() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(acknowledge())
+    lists = await Painter(Session(UUID(int=3), OWNER, NOW_S, NOW_S), looking, "en", NOW_S).lists(board, None)
+    others.cancel()
+    assert len(lists["jobs"]) == 201
+    assert turns >= 20
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import json
 import re
 from collections.abc import AsyncIterator, MutableMapping
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ from tracking_server.domain.role import Role
 from tracking_server.embedded import Installation
 from tracking_server.invitation import as_picture
 from tracking_server.journey import Journey
-from tracking_server.push.dispatcher import WatchedBoards, _Stream
+from tracking_server.push import dispatcher
+from tracking_server.push.dispatcher import PIECE_CHARACTERS, WatchedBoards, _Stream
 from tracking_server.push.reader import Reader
 from tracking_server.settings import Settings
 from tracking_server.store.accounts import Session
@@ -380,6 +382,46 @@ async def test_two_dispatchers_at_once_have_one_winner(office: Office) -> None:
         )
         assert sorted(answer.status_code for answer in answers) == [303, 409]
         assert (await job_row(office.firm, job_id)).assignment == 1
+
+
+async def test_a_big_board_is_read_less_often(
+    office: Office, engine: AsyncEngine, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What changes meanwhile is told with the next read; a small one is read at once."""
+    boards = WatchedBoards(engine, clock)
+    today = looking_at(QueryParams(""), "Europe/Lisbon", clock.now_s)
+    with boards.watch(office.firm.organisation_id, today.day) as (watched, _):
+        await office.firm.job()
+        board = await boards.board(watched)
+        watched.stale = True
+        assert await boards.board(watched) is not board
+        monkeypatch.setattr(dispatcher, "EVERY_S_PER_LINE", 60.0)
+        watched.stale = True
+        board = await boards.board(watched)
+        assert await boards.board(watched) is board
+        monkeypatch.undo()
+        assert await boards.board(watched) is not board
+
+
+async def test_a_big_update_is_written_in_pieces() -> None:
+    """Of one whose reader takes nothing, one piece is held; put together they are the update."""
+    sent: list[bytes] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message["body"])
+
+    async def receive() -> MutableMapping[str, Any]:
+        raise AssertionError
+
+    reader = Reader({}, receive, send)
+    stream = _Stream(*[None] * 6, reader)  # type: ignore[arg-type]
+    rows = {f"row-{n}": f"<b>Ünïcode “{n}”</b>" * 40 for n in range(200)}
+    await stream._event("rows", {"jobs": {"order": list(rows), "rows": rows}})
+    assert len(sent) > 4
+    assert max(map(len, sent)) < 2 * PIECE_CHARACTERS
+    name, data, *end = b"".join(sent).decode().split("\n")
+    assert (name, end) == ("event: rows", ["", ""])
+    assert json.loads(data.removeprefix("data: ")) == {"jobs": {"order": list(rows), "rows": rows}}
 
 
 async def test_rows_are_made_once_for_all_who_see_the_same(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from tracking_server.store import accounts as store
 from tracking_server.store import people as people_store
 from tracking_server.store.accounts import Invite, Session, SetupToken, Staff
 from tracking_server.store.engine import begin, set_organisation, transaction, watching
+from tracking_server.store.looks import Looks
 
 log = structlog.get_logger()
 SETUP_LIFE_S = 86_400.0
@@ -94,6 +96,7 @@ class People:
         self._engine = engine
         self._tries = tries
         self._clock = clock
+        self._sessions: Looks[bytes, Session] = Looks(self._look)
 
     async def setup(self, token: str, address: str) -> SetupToken:
         """What a set-up token opens. Raises `Refused` (`many`, `gone`)."""
@@ -233,16 +236,17 @@ class People:
         parsed = tokens.parse(token, tokens.Purpose.session)
         if parsed is None:
             return False
-        organisation_id, token_hash = parsed
-        now_s = self._clock.now()
-        async with transaction(self._engine, organisation_id) as connection:
-            found = await store.find_session(connection, organisation_id, token_hash)
+        found, now_s = await self._sessions.find(*parsed), self._clock.now()
         return (
             found is not None
             and found.staff == session.staff
             and now_s < found.seen_s + IDLE_S
             and now_s < found.begun_s + SESSION_LIFE_S
         )
+
+    async def _look(self, organisation_id: UUID, token_hashes: Collection[bytes]) -> dict[bytes, Session]:
+        async with transaction(self._engine, organisation_id) as connection:
+            return await store.find_sessions(connection, organisation_id, token_hashes)
 
     async def sign_out(self, token: str) -> None:
         """End the session in this browser, if it has one."""

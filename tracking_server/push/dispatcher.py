@@ -38,6 +38,8 @@ TELL_EVERY_S = 1.0  # what changes more often is told together
 LOOK_EVERY_S = 2.0  # a session that was ended is noticed within it, and so is a lost update
 WORDS_EVERY_S = 15.0  # ages and lateness grow without anything happening
 PING_EVERY_S = 15.0
+EVERY_S_PER_LINE = 0.002  # ten times what reading and wording a line takes: a big board costs a tenth of a core
+PIECE_CHARACTERS = 32 * 1024  # of an update that is written at once: its reader may take nothing, or others wait
 MOST_STREAMS = 500  # in one process; a page that gets none reads itself anew
 Rows = list[tuple[str, str]]
 
@@ -79,9 +81,20 @@ class WatchedBoard:
     positions: dict[UUID, Position] = field(default_factory=dict)
     fingerprint: tuple[Any, ...] | None = None
     painted: dict[Hashable, Painted] = field(default_factory=dict)
+    places: dict[str, dict[str, Any]] | None = None
     revision: int = 0
     stale: bool = True
+    read_s: float = 0.0
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    painting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def every_s(self) -> float:
+        """How often it may be read and put into words."""
+        board = self.board
+        return (
+            0.0 if board is None else EVERY_S_PER_LINE * (len(board.jobs) + len(board.others) + len(board.technicians))
+        )
 
     def wake(self) -> None:
         for viewer in self.viewers:
@@ -121,9 +134,11 @@ class WatchedBoards:
                 self._boards.pop((organisation_id, day), None)
 
     async def board(self, watched: WatchedBoard) -> Board:
-        """The board as it is now; one read of the store, however many viewers ask."""
+        """The board as it is now, a big one as it was some seconds ago; one read of the store, however many ask."""
         async with watched.reading:
-            if watched.board is None or watched.stale:
+            rests = time.monotonic() - watched.read_s < watched.every_s
+            if watched.board is None or (watched.stale and not rests):
+                watched.read_s = time.monotonic()
                 watched.stale = False  # what is heard from here on is perhaps not in what is read
                 try:
                     async with snapshot(self._engine, watched.organisation_id) as connection:
@@ -135,6 +150,7 @@ class WatchedBoards:
                     raise
                 watched.revision += 1
                 watched.painted.clear()
+                watched.places = None
         return watched.board
 
     def hear(self, update: Notice) -> None:
@@ -149,6 +165,7 @@ class WatchedBoards:
                 if known is not None and known.version >= update.version:
                     continue
                 watched.positions[update.technician_id] = update
+                watched.places = None
             else:
                 continue
             watched.wake()
@@ -273,13 +290,14 @@ class _Stream:
             await self._event("positions", moved)
 
     async def _lists(self, session: Session, looking: Looking, language: str, board: Board) -> Mapping[str, Rows]:
-        key, painted, now = (session.staff.role, language, looking), self._watched.painted, time.monotonic()
-        known = painted.get(key)
-        if known is not None and now - known.at_s < LOOK_EVERY_S:
-            return known.lists
-        lists = await self._pages.rows(session, looking, language, board)
-        if board is self._watched.board:
-            painted[key] = Painted(now, lists)
+        key, painted = (session.staff.role, language, looking), self._watched.painted
+        async with self._watched.painting:  # who wants the same waits for it
+            known, now = painted.get(key), time.monotonic()
+            if known is not None and now - known.at_s < max(LOOK_EVERY_S, self._watched.every_s):
+                return known.lists
+            lists = await self._pages.rows(session, looking, language, board)
+            if board is self._watched.board:
+                painted[key] = Painted(now, lists)
         return lists
 
     def _changed(self, lists: Mapping[str, Rows]) -> dict[str, Any]:
@@ -296,19 +314,9 @@ class _Stream:
 
     def _moved(self, board: Board) -> list[dict[str, Any]]:
         """Technicians at work whose marker changed; one without a place any more has only a name."""
-        now_s, stops = self._clock.now(), board.stops()
-        found: dict[str, dict[str, Any]] = {}
-        for line in board.technicians:
-            where = line.where
-            heard = self._watched.positions.get(where.id)
-            newer = heard is not None and (where.position_s is None or heard.time_s > where.position_s)
-            at_s = heard.time_s if newer and heard else where.position_s
-            lon, lat = (heard.lon, heard.lat) if newer and heard else (where.lon, where.lat)
-            if where.shift is None or at_s is None or lon is None or lat is None or at_s < where.shift.started_s:
-                continue
-            what, _ = doing(where.shift, stops.get(where.id, []), now_s)
-            place = {"lon": round(lon, 6), "lat": round(lat, 6), "doing": what.value, "at_s": at_s}
-            found[str(where.id)] = {"id": str(where.id), "name": where.name, **place}
+        if self._watched.places is None:
+            self._watched.places = _places(self._watched, board, self._clock.now())
+        now_s, found = self._clock.now(), self._watched.places
         moved = [one for key, one in found.items() if self._positions.get(key) != one]
         gone = [{"id": key} for key in self._positions if key not in found]
         self._positions = found
@@ -332,9 +340,36 @@ class _Stream:
         ]
 
     async def _event(self, name: str, facts: Any) -> None:
-        data = json.dumps(facts, separators=(",", ":"), ensure_ascii=False)
-        await self._write(f"event: {name}\ndata: {data}\n\n".encode())
+        """Piece by piece: of what its reader does not take, no more than one is held."""
+        held, size = [f"event: {name}\ndata: "], 0
+        for part in json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).iterencode(facts):
+            held.append(part)
+            size += len(part)
+            if size >= PIECE_CHARACTERS:
+                await self._write("".join(held).encode())
+                held, size = [], 0
+                await asyncio.sleep(0)
+        held.append("\n\n")
+        await self._write("".join(held).encode())
 
     async def _write(self, data: bytes, *, last: bool = False) -> None:
         await self._reader.write(data, last=last)
         self._written_s = time.monotonic()
+
+
+def _places(watched: WatchedBoard, board: Board, now_s: float) -> dict[str, dict[str, Any]]:
+    """Where technicians at work are, by their ids: from the board, or from what was heard since."""
+    stops = board.stops()
+    found: dict[str, dict[str, Any]] = {}
+    for line in board.technicians:
+        where = line.where
+        heard = watched.positions.get(where.id)
+        newer = heard is not None and (where.position_s is None or heard.time_s > where.position_s)
+        at_s = heard.time_s if newer and heard else where.position_s
+        lon, lat = (heard.lon, heard.lat) if newer and heard else (where.lon, where.lat)
+        if where.shift is None or at_s is None or lon is None or lat is None or at_s < where.shift.started_s:
+            continue
+        what, _ = doing(where.shift, stops.get(where.id, []), now_s)
+        place = {"lon": round(lon, 6), "lat": round(lat, 6), "doing": what.value, "at_s": at_s}
+        found[str(where.id)] = {"id": str(where.id), "name": where.name, **place}
+    return found

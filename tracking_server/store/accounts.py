@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -188,24 +188,30 @@ async def insert_session(
 
 async def find_session(connection: AsyncConnection, organisation_id: UUID, token_hash: bytes) -> Session | None:
     """The session of a token, None when there is none, when it was ended and when its owner is disabled."""
-    row = (
-        await connection.execute(
-            sa.select(staff, session.c.id.label("session_id"), session.c.begun_at, session.c.seen_at)
-            .join(
-                session,
-                (session.c.organisation_id == staff.c.organisation_id) & (session.c.staff_id == staff.c.id),
-            )
-            .where(
-                session.c.organisation_id == organisation_id,
-                session.c.token_hash == token_hash,
-                session.c.ended_at.is_(None),
-                staff.c.disabled_at.is_(None),
-            )
+    return (await find_sessions(connection, organisation_id, [token_hash])).get(token_hash)
+
+
+async def find_sessions(
+    connection: AsyncConnection, organisation_id: UUID, token_hashes: Collection[bytes]
+) -> dict[bytes, Session]:
+    """The sessions of tokens, in one statement for all of them."""
+    rows = await connection.execute(
+        sa.select(staff, session.c.id.label("session_id"), session.c.begun_at, session.c.seen_at, session.c.token_hash)
+        .join(
+            session,
+            (session.c.organisation_id == staff.c.organisation_id) & (session.c.staff_id == staff.c.id),
         )
-    ).one_or_none()
-    if row is None:
-        return None
-    return Session(row.session_id, _staff(row), row.begun_at.timestamp(), row.seen_at.timestamp())
+        .where(
+            session.c.organisation_id == organisation_id,
+            session.c.token_hash.in_(token_hashes),
+            session.c.ended_at.is_(None),
+            staff.c.disabled_at.is_(None),
+        )
+    )
+    return {
+        row.token_hash: Session(row.session_id, _staff(row), row.begun_at.timestamp(), row.seen_at.timestamp())
+        for row in rows
+    }
 
 
 async def touch_session(connection: AsyncConnection, organisation_id: UUID, session_id: UUID, now_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ from tracking_server.store.schema import promise as promise_table
 from tracking_server.store.schema import technician as technician_table
 
 MOST_JOBS = 2_000
+LINES_AT_ONCE = 50  # then others on the loop have their turn
 MOST_MESSAGES = 200
 ENDED = [State.completed.value, State.cancelled.value, State.no_access.value]
 
@@ -195,7 +197,7 @@ def _promised() -> sa.ColumnElement[bool]:
 async def _read_lines(
     connection: AsyncConnection, organisation_id: UUID, which: sa.ColumnElement[bool]
 ) -> list[JobLine]:
-    rows = await connection.execute(
+    statement = (
         select_jobs()
         .add_columns(customer.c.name.label("customer_name"))
         .join(
@@ -206,20 +208,26 @@ async def _read_lines(
         .order_by(job_table.c.created_at.desc())
         .limit(MOST_JOBS)
     )
-    return [
-        JobLine(
-            job=job_of(row),
-            number=row.number,
-            title=row.title,
-            address=row.address,
-            time_zone=row.time_zone,
-            duration_s=row.duration_s,
-            customer=row.customer_name,
-            organisation_id=organisation_id,
-            ended_reason=row.ended_reason,
-        )
-        for row in rows
-    ]
+    lines: list[JobLine] = []
+    for row in await connection.execute(statement):
+        lines.append(_line_of(row, organisation_id))
+        if len(lines) % LINES_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return lines
+
+
+def _line_of(row: sa.Row[Any], organisation_id: UUID) -> JobLine:
+    return JobLine(
+        job=job_of(row),
+        number=row.number,
+        title=row.title,
+        address=row.address,
+        time_zone=row.time_zone,
+        duration_s=row.duration_s,
+        customer=row.customer_name,
+        organisation_id=organisation_id,
+        ended_reason=row.ended_reason,
+    )
 
 
 async def read_line(connection: AsyncConnection, organisation_id: UUID, job_id: UUID) -> JobLine | None:

@@ -35,6 +35,7 @@ MAP_FILES = {
     "leaflet-css": "vendor/leaflet.css",
     "protomaps": "vendor/protomaps-leaflet.js",
 }
+MOST_PAINTED_AT_ONCE = 2  # whole boards: a big one holds a connection to the store, and some megabytes
 STATIC = {".css": "text/css", ".js": "text/javascript"}
 Do = Callable[[Request, Session, dict[str, str]], Awaitable[Response]]
 
@@ -64,6 +65,7 @@ class BoardPages:
         self._map_attributes = map_attributes
         self._headers = page_headers(image_sources)
         self._files = files
+        self._painting = asyncio.Semaphore(MOST_PAINTED_AT_ONCE)
 
     def routes(self) -> list[Route]:
         """Every path, with who may come in."""
@@ -104,7 +106,7 @@ class BoardPages:
         if looking.job_id is not None:
             async with snapshot(self._engine, session.staff.organisation_id) as connection:
                 detail = await read_detail(connection, session.staff.organisation_id, looking.job_id)
-        return Painter(session, looking, language, now_s).lists(board, detail)
+        return await Painter(session, looking, language, now_s).lists(board, detail)
 
     async def looking(self, request: Request, session: Session) -> Looking:
         """What a request looks at, in its firm's time zone."""
@@ -114,6 +116,10 @@ class BoardPages:
         return looking_at(request.query_params, time_zone, self._clock.now())
 
     async def _board(self, request: Request, session: Session) -> Response:
+        async with self._painting:
+            return await self._paint(request, session)
+
+    async def _paint(self, request: Request, session: Session) -> Response:
         organisation_id, now_s = session.staff.organisation_id, self._clock.now()
         async with snapshot(self._engine, organisation_id) as connection:
             _, time_zone = await read_firm(connection, organisation_id)
@@ -123,7 +129,8 @@ class BoardPages:
             detail = None if wanted is None else await read_detail(connection, organisation_id, wanted)
         painter = Painter(session, looking, language_of(request, session), now_s)
         status = 404 if detail is None and looking.job_id is not None else 200
-        return HTMLResponse(painter.page(board, detail, self._map_attributes), status, self._headers)
+        page = await painter.page(board, detail, self._map_attributes)
+        return HTMLResponse(page, status, self._headers)
 
     def _act(self, do: Do) -> Callable[[Request, Session], Awaitable[Response]]:
         """What an action cannot do is said with what is the case now."""

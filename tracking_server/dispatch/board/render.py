@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ UNITS = {
     "net_speed_mps": "speed-meter-per-second",
 }
 URGENT = (NoteKind.cannot_find, NoteKind.not_home)  # somebody stands at a door just now
-Rows = list[tuple[str, str]]
+ROWS_AT_ONCE = 10  # about a millisecond: a board of thousands would keep all phones waiting for their acknowledgements
+Row = tuple[str, str]
+Rows = list[Row]
 
 
 class Painter:
@@ -57,28 +60,29 @@ class Painter:
         self._templates = environment(language, HERE)
         self._frame = frame(language, session)
 
-    def lists(self, board: Board, detail: Detail | None) -> dict[str, Rows]:
-        """Every list on the page, by the name of the element that holds it."""
-        inbox = self.inbox(board)
-        waiting = sum(1 for row, _ in inbox if row != "no-inbox")
+    async def lists(self, board: Board, detail: Detail | None) -> dict[str, Rows]:
+        """Every list on the page, by the name of the element that holds it. Others have their turn between the rows."""
+        inbox = await _in_turns(self.inbox(board))
+        number = len(inbox)
+        inbox = inbox or [("no-inbox", self._row("empty", what="inbox"))]
         found = {
             "day": [("day-name", self._day(board))],
             "days": [("days-around", self._days())],
-            "jobs": self.jobs(board),
-            "technicians": self.technicians(board),
+            "jobs": await _in_turns(self.jobs(board)),
+            "technicians": await _in_turns(self.technicians(board)),
             "inbox": inbox,
-            "counts": [("inbox-count", self._row("count", number=waiting))],
+            "counts": [("inbox-count", self._row("count", number=number))],
         }
         if detail is not None:
             found["detail"] = self.detail(board, detail)
         return found
 
-    def page(self, board: Board, detail: Detail | None, map_attributes: Mapping[str, str]) -> str:
+    async def page(self, board: Board, detail: Detail | None, map_attributes: Mapping[str, str]) -> str:
         """The whole board."""
-        looking = self._looking
+        looking, lists = self._looking, await self.lists(board, detail)
         return self._row(
             "board",
-            lists=self.lists(board, detail),
+            lists=lists,
             detail=detail,
             missing=detail is None and looking.job_id is not None,
             firm=board.name,
@@ -96,48 +100,50 @@ class Painter:
         )
         return self._row("days", looking=looking, before=before, after=after)
 
-    def jobs(self, board: Board) -> Rows:
+    def jobs(self, board: Board) -> Iterator[Row]:
         """The day's jobs in groups, the most urgent first."""
         now_s = self._now_s
         lines = [line for line in board.jobs if self._looking.finds(line, technician_of(board, line))]
         lines.sort(key=lambda line: urgency(line.job, now_s))
-        rows: Rows = []
-        for group in Group:
-            own = [line for line in lines if group_of(line.job, now_s) is group]
+        groups: dict[Group, list[JobLine]] = {group: [] for group in Group}
+        for line in lines:
+            groups[group_of(line.job, now_s)].append(line)
+        for group, own in groups.items():
             if own:
-                rows.append((f"group-{group}", self._row("group", group=group, number=len(own))))
-                rows += [(f"job-{line.job.id.hex}", self._row("job", **self._job(board, line))) for line in own]
-        if not rows:
-            rows.append(("no-jobs", self._row("empty", what="search" if self._looking.search else "jobs")))
-        return rows
+                yield f"group-{group}", self._row("group", group=group, number=len(own))
+            for line in own:
+                yield f"job-{line.job.id.hex}", self._row("job", **self._job(board, line))
+        if not lines:
+            yield "no-jobs", self._row("empty", what="search" if self._looking.search else "jobs")
 
-    def technicians(self, board: Board) -> Rows:
+    def technicians(self, board: Board) -> Iterator[Row]:
         """Everybody, those at work first."""
-        stops = board.stops()
-        order = list(Doing)
-        facts = [self._technician(board, line, stops.get(line.where.id, [])) for line in board.technicians]
-        facts.sort(key=lambda one: (order.index(one["doing"]), one["line"].where.name))
-        if not facts:
-            return [("no-technicians", self._row("empty", what="technicians"))]
-        return [(f"technician-{one['line'].where.id.hex}", self._row("technician", **one)) for one in facts]
+        stops, order = board.stops(), list(Doing)
+        does = [doing(line.where.shift, stops.get(line.where.id, []), self._now_s) for line in board.technicians]
+        found = sorted(
+            zip(board.technicians, does, strict=True), key=lambda one: (order.index(one[1][0]), one[0].where.name)
+        )
+        for line, (what, job) in found:
+            facts = self._technician(board, line, what, job, stops.get(line.where.id, []))
+            yield f"technician-{line.where.id.hex}", self._row("technician", **facts)
+        if not found:
+            yield "no-technicians", self._row("empty", what="technicians")
 
-    def inbox(self, board: Board) -> Rows:
+    def inbox(self, board: Board) -> Iterator[Row]:
         """What waits for somebody: customers' notes first, then visits without a technician, messages that did not get
         through, and phones that are silent."""
-        rows: Rows = []
         for note in sorted(board.notes, key=lambda note: (note.kind not in URGENT, -note.made_s)):
             facts = {"line": board.line(note.job_id), "ago": self.ago(note.made_s), "looking": self._looking}
             wish = words.short_date(note.wish.get("day", ""), self._language)
-            rows.append((f"note-{note.id.hex}", self._row("note", note=note, wish=wish, **facts)))
+            yield f"note-{note.id.hex}", self._row("note", note=note, wish=wish, **facts)
         for line in self._alone(board):
-            rows.append((f"alone-{line.job.id.hex}", self._row("alone", **self._job(board, line))))
+            yield f"alone-{line.job.id.hex}", self._row("alone", **self._job(board, line))
         for message in board.failed:
             facts = {"line": board.line(message.job_id), "ago": self.ago(message.at_s), "looking": self._looking}
-            rows.append((f"message-{message.id.hex}", self._row("failed", message=message, **facts)))
+            yield f"message-{message.id.hex}", self._row("failed", message=message, **facts)
         for where in self._silent(board):
             seen = None if where.position_s is None else self.ago(where.position_s)
-            rows.append((f"silent-{where.id.hex}", self._row("silent", where=where, seen=seen)))
-        return rows or [("no-inbox", self._row("empty", what="inbox"))]
+            yield f"silent-{where.id.hex}", self._row("silent", where=where, seen=seen)
 
     def _alone(self, board: Board) -> list[JobLine]:
         return [line for line in board.jobs if needs_somebody(line.job, self._now_s)]
@@ -267,8 +273,9 @@ class Painter:
         shown = words.iso_day(earliest_s, zone) == self._looking.wanted.isoformat()
         return times if shown else f"{words.short_day(earliest_s, zone, self._language)} {times}"
 
-    def _technician(self, board: Board, line: TechnicianLine, stops: list[Job]) -> dict[str, Any]:
-        what, job = doing(line.where.shift, stops, self._now_s)
+    def _technician(
+        self, board: Board, line: TechnicianLine, what: Doing, job: Job | None, stops: list[Job]
+    ) -> dict[str, Any]:
         seen_s = line.where.position_s
         return {
             "line": line,
@@ -291,3 +298,12 @@ class Painter:
 
     def _row(self, name: str, **facts: Any) -> str:
         return self._templates.get_template(f"{name}.html").render(**self._frame, **facts)
+
+
+async def _in_turns(rows: Iterator[Row]) -> Rows:
+    made = []
+    for row in rows:
+        made.append(row)
+        if len(made) % ROWS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return made
