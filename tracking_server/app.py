@@ -50,6 +50,10 @@ from tracking_server.store.engine import Unavailable, create_engine
 from tracking_server.view_files import ViewFiles
 
 log = structlog.get_logger()
+# Fixes, phones' other requests, customers' pages and the staff have connections of their own: a board of thousands, or
+# a hundred uploads, keep no fix and no page waiting. 16 in all, with two flushers; PostgreSQL allows 100 by default.
+CONNECTIONS_OF_EACH = 4
+BESIDE_FLUSHERS = 2  # for keys and revocations
 STREAM = re.compile(r"/(?:j/(?P<link_id>[^/]+)|t/(?P<token>[^/]+))/updates")
 
 
@@ -112,19 +116,22 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     clock = clock or clock_from(settings.clock)
     map_file = Path(settings.basemap) if settings.basemap else None
     archive = read_archive(map_file) if map_file else None
-    engine = create_engine(settings.database_url)
+    fixes_engine = create_engine(settings.database_url, pool_size=settings.flushers + BESIDE_FLUSHERS)
+    phones_engine = create_engine(settings.database_url, pool_size=CONNECTIONS_OF_EACH)
+    pages_engine = create_engine(settings.database_url, pool_size=CONNECTIONS_OF_EACH)
+    staff_engine = create_engine(settings.database_url, pool_size=CONNECTIONS_OF_EACH)
     bus = Bus(settings.redis_url)
     files = Attachments(Path(settings.attachments)) if settings.attachments else None
-    journey = Journey(engine, bus, clock, settings.flushers)
-    devices = Devices(engine, clock)
+    journey = Journey(fixes_engine, bus, clock, settings.flushers)
+    devices = Devices(fixes_engine, clock)
     roads = RoadEngine(settings.road_engine_url) if settings.road_engine_url else None
-    boards = WatchedBoards(engine, clock)
-    phones = Phones(engine, bus.publish, devices.forget)
-    watched = WatchedJobs(engine, bus, clock, also=(boards.hear, phones.hear))
+    boards = WatchedBoards(staff_engine, clock)
+    phones = Phones(fixes_engine, bus.publish, devices.forget)
+    watched = WatchedJobs(pages_engine, bus, clock, also=(boards.hear, phones.hear))
     basemap = basemap_of(archive, settings.tile_url, settings.tile_attribution)
     view_files = ViewFiles(words.VIEW)
     pages = CustomerPages(
-        engine,
+        pages_engine,
         bus,
         watched,
         clock,
@@ -135,11 +142,11 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     )
 
     tries = Tries(settings.redis_url)
-    gate = Gate(People(engine, tries, clock), settings.public_url)
+    gate = Gate(People(staff_engine, tries, clock), settings.public_url)
     board = BoardPages(
         gate,
-        engine,
-        Actions(engine, bus, clock),
+        staff_engine,
+        Actions(staff_engine, bus, clock),
         clock,
         settings.public_url,
         {**basemap.data_attributes, **{f"data-{name}": view_files.url(file) for name, file in MAP_FILES.items()}},
@@ -168,15 +175,16 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
             if roads is not None:
                 await roads.close()
             await bus.close()
-            await engine.dispose()
+            for engine in (fixes_engine, phones_engine, pages_engine, staff_engine):
+                await engine.dispose()
 
     app = FastAPI(title="Doorstep", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(pairing_router(devices, tries))
-    app.include_router(Ways(engine, devices, roads).router())
-    app.router.routes.append(JobsEndpoint(engine, bus, devices, clock).route())
-    app.router.routes.append(FilesEndpoint(engine, bus, devices, clock, files).route())
+    app.include_router(Ways(phones_engine, devices, roads).router())
+    app.router.routes.append(JobsEndpoint(phones_engine, bus, devices, clock).route())
+    app.router.routes.append(FilesEndpoint(phones_engine, bus, devices, clock, files).route())
     app.router.routes.extend(
-        [*pages.routes(), view_files.route(), *Callbacks(engine, clock, settings, view_files).routes()]
+        [*pages.routes(), view_files.route(), *Callbacks(staff_engine, clock, settings, view_files).routes()]
     )
     region = RegionFile(map_file, archive, basemap)
     app.router.routes.extend([Route(REGION_PATH, region.serve), Route(REGION_FACTS_PATH, region.tell)])
@@ -202,7 +210,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     async def ready() -> Response:
         """The process can do its work: its tasks live and the store answers. Redis is only the fast lane."""
         tasks = not any(task.done() for task in running)
-        store, redis = await can_answer(engine), await bus.ping()
+        store, redis = await can_answer(staff_engine), await bus.ping()
         good = store and tasks
         return JSONResponse({"store": store, "redis": redis, "tasks": tasks}, status_code=200 if good else 503)
 

@@ -54,6 +54,7 @@ class Connection:
     send: Send
     task: asyncio.Task[None]
     told: tuple[int, int] | None = None
+    telling: bool = False
     closed: bool = False
     heard: bool = False
     opening: UUID = field(default_factory=uuid4)
@@ -73,6 +74,13 @@ class Connection:
             self.let_go()
         except OSError:
             self.closed = True  # it hung up
+
+    async def tell(self) -> None:
+        """That there is news. Told once at a time: of a phone that takes nothing, the last comparison counts."""
+        try:
+            await self.say(NEWS)
+        finally:
+            self.telling = False
 
     async def close(self, code: int, reason: str) -> None:
         """Say why it ends, as far as the phone listens."""
@@ -178,9 +186,10 @@ class Phones:
                 self.forget(connection.device.id)  # what it asks next is refused too
                 self._close(connection, REVOKED, "this phone was shut out: pair it again")
             mark = marks.get(connection.device.technician_id, (0, 0))
-            if mark != connection.told:
+            if mark != connection.told and not connection.telling:
                 connection.told = mark
-                self._begin(connection.say(NEWS))
+                connection.telling = True
+                self._begin(connection.tell())
 
     def _look_at(self, technicians: Collection[UUID]) -> None:
         if technicians:
