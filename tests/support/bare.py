@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.support.firm import Phone
 from tests.support.server import Server
 
 TINY_BYTES = 2_048
@@ -64,6 +68,82 @@ def ping_until_stuck(phone: socket.socket) -> None:
         except TimeoutError:
             return
     raise AssertionError(f"{MOST_PINGS} pings were taken and answered into memory")
+
+
+@dataclass
+class Flood:
+    """A phone that sends delivery after delivery over one connection, and the same one again when it is refused,
+    without waiting as long as it is told to."""
+
+    phone: Phone
+    fixes: int
+    begun_s: float
+    acknowledged: int = 0
+    told: Counter[str] = field(default_factory=Counter)
+
+    async def run(self, server: Server, stop: asyncio.Event) -> None:
+        """Until told to stop; what was begun then is sent until it is kept."""
+        host, port = urlsplit(server.url).hostname, urlsplit(server.url).port
+        reader, writer = await asyncio.open_connection(host, port)
+        while not stop.is_set():
+            body = self._body()
+            while (status := await self._post(reader, writer, body)) != 200:
+                assert status == 503
+                await asyncio.sleep(0.05)
+            self.acknowledged += self.fixes
+        writer.close()
+
+    def _body(self) -> bytes:
+        first = self.phone.seq + self.acknowledged + 1
+        rows = (
+            f'{{"seq":{seq},"time":{self.begun_s + seq * 0.01:.2f},"lat":41.1,"lon":-8.6}}'
+            for seq in range(first, first + self.fixes)
+        )
+        body = f'{{"stream":{self.phone.stream},"fixes":[{",".join(rows)}]}}'.encode()
+        return post("/v1/fixes", len(body), self.phone.key) + body
+
+    async def _post(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
+        writer.write(request)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.partition("content-length: ")[2].partition("\r")[0])
+        await reader.readexactly(length)
+        status = head.split()[1]
+        self.told[status + head.partition("retry-after: ")[2].partition("\r")[0].rjust(3)] += 1
+        return int(status)
+
+
+def post(path: str, length: int, key: str) -> bytes:
+    """The head of a phone's delivery."""
+    return (
+        f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {length}\r\n\r\n"
+    ).encode()
+
+
+class Page(asyncio.Protocol):
+    """A page that opens its stream and notes what it is told first, and when."""
+
+    def __init__(self, path: str) -> None:
+        self._request = get(path)
+        self._heard = b""
+        self.told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        transport.write(self._request)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        self._heard += data
+        if (
+            not self.told.done()
+            and b"event: status" in self._heard
+            and b"\n\n" in self._heard.split(b"event: status")[1]
+        ):
+            self.told.set_result(self._heard)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if not self.told.done():
+            self.told.set_result(self._heard)
 
 
 def serving_pids(server: Server) -> list[int]:
