@@ -53,6 +53,7 @@ class Waiting:
     """A delivery, and the phone that waits for its answer."""
 
     delivery: Delivery
+    weight: int
     answer: asyncio.Future[Acknowledgement] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def resolve(self, answer: Acknowledgement | Unavailable) -> None:
@@ -87,7 +88,7 @@ class GroupCommit:
             raise Unavailable("too many fixes are waiting to be written")
         if self._locked_until and self._is_locked(delivery.device.technician_id):
             raise Unavailable("somebody else is writing for this technician")
-        waiting = Waiting(delivery)
+        waiting = Waiting(delivery, weight)
         self._queue.append(waiting)
         self._weight += weight
         self._weights[firm] += weight
@@ -134,8 +135,8 @@ class GroupCommit:
                 left.append(waiting)
             else:
                 taken.append(waiting)
-                weight += waiting.delivery.weight
-                self._weights[waiting.delivery.device.organisation_id] -= waiting.delivery.weight
+                weight += waiting.weight
+                self._weights[waiting.delivery.device.organisation_id] -= waiting.weight
         self._queue = left
         self._weight -= weight
         if not left:
@@ -144,10 +145,10 @@ class GroupCommit:
 
     async def _answer(self, batch: Sequence[Waiting]) -> bool:
         """Flush together; when that fails, phone by phone. Says whether it was one phone, and it cannot be locked."""
-        phones = sorted({waiting.delivery.device.id for waiting in batch})
         try:
             answers = await self._flush_with_retries([waiting.delivery for waiting in batch], Care.together)
         except Exception as error:
+            phones = {waiting.delivery.device.id for waiting in batch}
             locked, alone = isinstance(error, Locked), len(phones) == 1
             if isinstance(error, Unavailable) and (alone or not locked):
                 _resolve_all(batch, error)
@@ -155,7 +156,7 @@ class GroupCommit:
                     self._locked_until[batch[0].delivery.device.technician_id] = time.monotonic() + LOCKED_S
                 return locked
             log.warning("flush_split", phones=len(phones), error=type(error).__name__)
-            await (self._salvage(batch) if alone else self._answer_each(batch, phones))
+            await (self._salvage(batch) if alone else self._answer_each(batch, sorted(phones)))
             return False
         for waiting, answer in zip(batch, answers, strict=True):
             waiting.resolve(answer)

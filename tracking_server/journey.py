@@ -7,7 +7,8 @@ COMMIT. What follows the answer may be lost in a crash: viewers find it again by
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from uuid import UUID
 
 import psycopg
@@ -32,6 +33,7 @@ from tracking_server.store.memory import Memory, Technician, recall_jobs
 from tracking_server.turn import OLDEST_TAP_S, Delivery, Turn
 
 log = structlog.get_logger()
+NO_TAPS = fix_store.TapReceipt()
 
 
 class Journey:
@@ -60,18 +62,20 @@ class Journey:
     async def _flush(self, deliveries: Sequence[Delivery], care: Care) -> list[Acknowledgement]:
         """One transaction for all organisations; technicians are locked before jobs, both in id order."""
         now_s = self._clock.now()
+        groups = _by_organisation(deliveries)
         turns: dict[UUID, Turn] = {}
         after: list[Technician] = []
         updates: list[Update] = []
         try:
             async with begin(self._engine) as connection:
-                for organisation_id, group in _by_organisation(deliveries):
+                for organisation_id, group in groups:
                     await set_organisation(connection, organisation_id)
                     turns |= await self._judge(connection, organisation_id, group, now_s)
                 await _store(connection, turns, care)
-                for organisation_id, group in _by_organisation(deliveries):
-                    await set_organisation(connection, organisation_id)
-                    own = [turns[id_] for id_ in sorted({delivery.device.technician_id for delivery in group})]
+                for organisation_id, group in groups:
+                    if len(groups) > 1:
+                        await set_organisation(connection, organisation_id)
+                    own = [turns[id_] for id_ in _in_order(delivery.device.technician_id for delivery in group)]
                     correction = await self._corrections.of(connection, organisation_id, now_s)
                     left = [await _assess(connection, turn, correction, care, updates) for turn in own]
                     saved = [(technician.id, technician.checkpoint) for technician in left]
@@ -96,11 +100,12 @@ class Journey:
         technicians = await recall_jobs(connection, organisation_id, technicians, named, now_s - OLDEST_TAP_S)
         turns = {id_: Turn.of(technician, now_s) for id_, technician in technicians.items()}
         for delivery in deliveries:
-            turn = turns[delivery.device.technician_id]
-            receipt = await fix_store.insert_taps(
-                connection, delivery.device, delivery.stream, delivery.taps_on_our_clock(), delivery.received_s
-            )
-            turn.take(delivery, receipt)
+            receipt = NO_TAPS
+            if delivery.taps:
+                receipt = await fix_store.insert_taps(
+                    connection, delivery.device, delivery.stream, delivery.taps_on_our_clock(), delivery.received_s
+                )
+            turns[delivery.device.technician_id].take(delivery, receipt)
         return turns
 
     async def _publish(self) -> None:
@@ -134,15 +139,19 @@ async def _assess(
     """Judge what may be judged now and write what happened; returns the technician as they are then."""
     technician = turn.technician
     organisation_id = technician.organisation_id
-    await fix_store.quarantine(connection, organisation_id, turn.rejected)
+    if turn.rejected:
+        await fix_store.quarantine(connection, organisation_id, turn.rejected)
     if care is Care.unjudged:
         turn.give_up_judging()
         await fix_store.mark_taps(connection, turn.dead_taps)
         return turn.after(None)
-    await fix_store.clear_verdicts(connection, organisation_id, turn.cleared)
-    await people.save_shifts(connection, organisation_id, technician.id, turn.begun_or_changed_shifts())
+    if turn.cleared:
+        await fix_store.clear_verdicts(connection, organisation_id, turn.cleared)
+    if turn.taps:
+        await people.save_shifts(connection, organisation_id, technician.id, turn.begun_or_changed_shifts())
     assessment = turn.assess(await read_lane(connection, turn), correction)
-    await fix_store.mark_taps(connection, turn.dead_taps)
+    if turn.dead_taps:
+        await fix_store.mark_taps(connection, turn.dead_taps)
     before = {job.id: job for job in technician.jobs}
     actor = f"technician:{technician.id}"
     updates += await outcome.apply(connection, organisation_id, before, assessment, actor=actor, now_s=turn.now_s)
@@ -185,9 +194,16 @@ def _acknowledge(delivery: Delivery, turn: Turn) -> Acknowledgement:
     return Acknowledgement(merge((), delivery.numbers), turn.answer(delivery))
 
 
-def _by_organisation(deliveries: Sequence[Delivery]) -> Iterator[tuple[UUID, list[Delivery]]]:
-    for organisation_id in sorted({delivery.device.organisation_id for delivery in deliveries}):
-        yield organisation_id, [d for d in deliveries if d.device.organisation_id == organisation_id]
+def _in_order(ids: Iterable[UUID]) -> list[UUID]:
+    """Each once, as the store orders them."""
+    return sorted(set(ids), key=attrgetter("int"))
+
+
+def _by_organisation(deliveries: Sequence[Delivery]) -> list[tuple[UUID, list[Delivery]]]:
+    groups: dict[UUID, list[Delivery]] = {}
+    for delivery in deliveries:
+        groups.setdefault(delivery.device.organisation_id, []).append(delivery)
+    return sorted(groups.items())
 
 
 def _subject(update: Update) -> UUID:

@@ -55,7 +55,9 @@ async def apply(
 
     Raises `Outdated` when a job is no longer as it was read; nothing is written then, as the transaction ends.
     """
-    changed = [job for job_id, job in sorted(assessment.jobs.items()) if job != before.get(job_id)]
+    changed = [job for job_id, job in sorted(assessment.jobs.items()) if _differs(job, before.get(job_id))]
+    if not changed and not assessment.happenings:
+        return []
     for job in sorted(changed, key=_leaving_first):
         if not await job_store.save_job(connection, organisation_id, before[job.id], job):
             raise Outdated(f"job {job.id} is not at version {before[job.id].version} any more")
@@ -89,6 +91,11 @@ async def _write_down(connection: AsyncConnection, organisation_id: UUID, item: 
             connection, organisation_id, job.id,
             by="technician" if ended else None, reason=item.event.evidence.get("reason") if ended else None,
         )  # fmt: skip
+
+
+def _differs(after: Job, before: Job | None) -> bool:
+    """Nearly all are the very same object, which need not be compared field by field."""
+    return after is not before and after != before
 
 
 def _whose(before: Job, after: Job) -> tuple[UUID, ...]:

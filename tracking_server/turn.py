@@ -91,7 +91,7 @@ class Turn:
     def take(self, delivery: Delivery, receipt: TapReceipt) -> None:
         """Judge one delivery. Only taps that were not stored before have an effect; the others are answered again."""
         answers = self.verdicts.setdefault((delivery.device.id, delivery.stream), {})
-        answers |= receipt.verdicts
+        answers.update(receipt.verdicts)
         self._take_taps(delivery, receipt)
         skew = delivery.skew_s
         fixes = [fix._replace(time_s=fix.time_s + skew) for fix in delivery.fixes] if skew else list(delivery.fixes)
@@ -111,6 +111,8 @@ class Turn:
         self._follow(delivery, judgement)
 
     def _take_taps(self, delivery: Delivery, receipt: TapReceipt) -> None:
+        if not delivery.taps:
+            return
         new = [tap for tap in delivery.taps_on_our_clock() if tap.seq in receipt.new]
         for tap in new:
             if tap.time_s < delivery.received_s - OLDEST_TAP_S:

@@ -37,11 +37,12 @@ def create_engine(url: str, *, pool_size: int = 8) -> AsyncEngine:
     return engine
 
 
+SET_ORGANISATION = "SELECT set_config('app.organisation_id', %s, true)"
+
+
 async def set_organisation(connection: AsyncConnection, organisation_id: UUID) -> None:
     """Show this transaction the rows of one organisation; the setting ends with the transaction."""
-    await connection.execute(
-        sa.text("SELECT set_config('app.organisation_id', :id, true)"), {"id": str(organisation_id)}
-    )
+    await _driver(connection).execute(SET_ORGANISATION, (str(organisation_id),), prepare=True)
 
 
 AWAY = "the store is not available"

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
+from psycopg.rows import tuple_row
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -143,15 +144,17 @@ async def insert_customer(
     return customer_id, contact_id
 
 
+LOCK_TECHNICIANS = """
+SELECT id, version FROM technician WHERE organisation_id = %b AND id = ANY(%b) ORDER BY id FOR NO KEY UPDATE
+"""
+
+
 async def lock_technicians(connection: AsyncConnection, organisation_id: UUID, ids: Iterable[UUID]) -> dict[UUID, int]:
     """Lock technicians, in id order, until the transaction ends; returns their versions."""
-    rows = await connection.execute(
-        sa.select(technician.c.id, technician.c.version)
-        .where(technician.c.organisation_id == organisation_id, technician.c.id.in_(sorted(ids)))
-        .order_by(technician.c.id)
-        .with_for_update(key_share=True)
-    )
-    return {row.id: row.version for row in rows}
+    driver = await driver_connection(connection)
+    async with driver.cursor(binary=True, row_factory=tuple_row) as cursor:
+        await cursor.execute(LOCK_TECHNICIANS, (organisation_id, packing.uuids(ids)), prepare=True)
+        return dict(await cursor.fetchall())
 
 
 async def read_checkpoints(
