@@ -120,11 +120,12 @@ def decide(
 
 def _judge_places(assessment: Assessment, fixes: Sequence[Fix]) -> None:
     judged = assessment.checkpoint.judged
-    fresh = [fix for fix in fixes if judged is None or fix.time_s > judged.time_s]
+    fresh = fixes if judged is None else [fix for fix in fixes if fix.time_s > judged.time_s]
     if not fresh:
         return
     for job in _watched(assessment):
-        since = [fix for fix in fresh if fix.time_s >= (job.assigned_at_s or 0)]
+        assigned_at_s = job.assigned_at_s or 0.0
+        since = [fix for fix in fresh if fix.time_s >= assigned_at_s]
         if since:
             presence = assessment.presence(job) or Presence()
             presence, sightings = geofence.observe_many(job.geofence, presence, since)
@@ -136,9 +137,12 @@ def _judge_places(assessment: Assessment, fixes: Sequence[Fix]) -> None:
 def _watched(assessment: Assessment) -> list[Job]:
     """The stops whose fences matter now: the next one, those the technician is at or was last, and those whose
     baseline (was the technician there already when it was assigned?) is not known yet."""
-    jobs = list(assessment.jobs.values())
-    ahead = next_stop(jobs)
-    return [job for job in jobs if job is ahead or job.state in ON_SITE or _is_undecided(assessment, job)]
+    ahead = next_stop(assessment.jobs.values())
+    return [
+        job
+        for job in assessment.jobs.values()
+        if job is ahead or job.state in ON_SITE or _is_undecided(assessment, job)
+    ]
 
 
 def _is_undecided(assessment: Assessment, job: Job) -> bool:
@@ -209,7 +213,7 @@ def _leave_other_drive(assessment: Assessment, job: Job, event: Event) -> None:
 
 
 def _judge_eta(assessment: Assessment, position: Fix, now_s: float, correction: eta.Correction) -> None:
-    job = next_stop(list(assessment.jobs.values()))
+    job = next_stop(assessment.jobs.values())
     if job is None or job.state is not State.en_route:
         return
     if job.eta is not None and now_s - (assessment.checkpoint.eta_s or 0) < ETA_EVERY_S:

@@ -133,10 +133,15 @@ def receive(
     elif stream < progress.stream:
         return checkpoint, None
     before = progress.front
-    progress = progress._replace(seen=_bounded(union(progress.seen, batch)))
-    progress, stretch = _open(device_id, progress, before, batch, now_s)
-    others = {id_: item for id_, item in checkpoint.progress.items() if id_ != device_id}
-    latest = dict([*others.items(), (device_id, progress)][-MOST_PHONES:])
+    if progress.whole and len(batch) == 1 and batch[0][0] == before + 1 > 1:  # nearly always: it goes on
+        last = batch[0][1]
+        progress = Progress(stream, ((progress.seen[0][0], last),))
+        stretch: Stretch | None = Stretch(device_id, stream, before + 1, last, False)
+    else:
+        progress = progress._replace(seen=_bounded(union(progress.seen, batch)))
+        progress, stretch = _open(device_id, progress, before, batch, now_s)
+    others = [(id_, item) for id_, item in checkpoint.progress.items() if id_ != device_id]
+    latest = dict([*others, (device_id, progress)][-MOST_PHONES:])
     return checkpoint._replace(progress=latest), stretch
 
 

@@ -218,10 +218,13 @@ def is_remembered(job: Job, now_s: float) -> bool:
 
 def next_stop(stops: Collection[Job]) -> Job | None:
     """Where the technician goes next: the job en route, else the first assigned one in their order."""
-    on_the_way = [job for job in stops if job.state is State.en_route]
-    waiting = [job for job in stops if job.state is State.assigned]
-    candidates = on_the_way or sorted(waiting, key=lambda job: (job.stop_number or 0, str(job.id)))
-    return candidates[0] if candidates else None
+    waiting = []
+    for job in stops:
+        if job.state is State.en_route:
+            return job
+        if job.state is State.assigned:
+            waiting.append(job)
+    return min(waiting, key=lambda job: (job.stop_number or 0, str(job.id)), default=None)
 
 
 def stops_before(job: Job, stops: Collection[Job]) -> int:

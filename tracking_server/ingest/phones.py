@@ -22,7 +22,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import Scope, Send
 
-from tracking_server.connections import abort
+from tracking_server.connections import abort, say_at_once
 from tracking_server.domain.updates import JobChanged, Notice, StreamOpened
 from tracking_server.store.devices import Device, revoked_devices
 from tracking_server.store.engine import Unavailable, watching
@@ -35,7 +35,7 @@ LET_GO_AFTER_S = 15.0  # a phone that takes nothing for so long is let go
 REVOKED = 4401
 REPLACED = 4409
 STOPPING = 1012
-NEWS = '{"news":"jobs"}'
+NEWS = b'{"news":"jobs"}'
 MOST_REPLACED = 3  # within a minute: two phones with one key would take it from each other for ever
 REPLACED_WITHIN_S = 60.0
 
@@ -63,13 +63,13 @@ class Connection:
     def opened(self) -> StreamOpened:
         return StreamOpened(self.device.organisation_id, self.device.id, self.opening)
 
-    async def say(self, text: str) -> None:
+    async def say(self, text: bytes) -> None:
         """Send, unless it is over already. A phone that takes nothing is let go."""
-        if self.closed:
+        if self.closed or say_at_once(self.scope, text):
             return
         try:
             async with asyncio.timeout(LET_GO_AFTER_S):
-                await self.send({"type": "websocket.send", "text": text})
+                await self.send({"type": "websocket.send", "text": text.decode()})
         except TimeoutError:
             self.let_go()
         except OSError:

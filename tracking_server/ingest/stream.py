@@ -87,7 +87,7 @@ class PhoneStream:
                 packed = message.get("bytes")
                 body, encoding = (message["text"].encode(), "") if packed is None else (packed, "gzip")
                 answer = await self._answer(connection.device, body, encoding, self._clock.now())
-                await connection.say(_encoder.encode({"id": message_id(body, encoding), **answer}).decode())
+                await connection.say(_encoder.encode({"id": message_id(body, encoding), **answer}))
         except asyncio.CancelledError:
             if not connection.closed:  # it was not we who let it go
                 raise
