@@ -105,8 +105,10 @@ class Turn:
             last=self.checkpoint.position,
             suspect=own_suspect,
         )
-        answers |= {seq: verdict.value for seq, verdict in judgement.verdicts.items()}
-        answers |= {item.seq: item.reason.value for item in delivery.rejected if item.seq is not None}
+        if judgement.verdicts:
+            answers |= {seq: verdict.value for seq, verdict in judgement.verdicts.items()}
+        if delivery.rejected:
+            answers |= {item.seq: item.reason.value for item in delivery.rejected if item.seq is not None}
         self._keep(delivery, judgement, fixes, skew)
         self._follow(delivery, judgement)
 

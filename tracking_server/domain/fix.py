@@ -149,8 +149,7 @@ def is_jump(a: Fix, b: Fix) -> bool:
     return distance_m(a.lon, a.lat, b.lon, b.lat) > reach_m
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What became of a batch: a verdict for every fix that is not trusted, and the trusted ones in time order."""
 
     verdicts: dict[int, Verdict]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -42,8 +42,7 @@ RETURNING 1
 """
 
 
-@dataclass(frozen=True, slots=True)
-class FixRows:
+class FixRows(NamedTuple):
     """Fixes of one delivery on their way into the table, each with its verdict: none for a trusted one."""
 
     organisation_id: UUID
@@ -56,7 +55,7 @@ class FixRows:
     def one_by_one(self) -> Iterator[FixRows]:
         """The same, each fix alone."""
         for fix, verdict in zip(self.fixes, self.verdicts, strict=True):
-            yield replace(self, fixes=(fix,), verdicts=(verdict,))
+            yield self._replace(fixes=(fix,), verdicts=(verdict,))
 
 
 @dataclass(frozen=True, slots=True)
