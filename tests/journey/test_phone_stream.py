@@ -82,6 +82,19 @@ async def test_a_batch_is_answered_under_its_own_number(server: Server, firm: Fi
     assert (await count(firm, "fix"), await count(firm, "tap")) == (6, 2)
 
 
+@pytest.mark.parametrize("fixes", [2, 20, 4_000])
+async def test_an_answer_of_any_length_arrives_whole(server: Server, firm: Firm, now_s: float, fixes: int) -> None:
+    """Without a verdict, with some, and with more than a frame's short lengths can say."""
+    phone = await firm.phone()
+    bad = [{"seq": n, "time": now_s, "lat": 99.0, "lon": 0.0} for n in range(1, fixes)]
+    good = [{"seq": fixes, "time": now_s - 1e9, "lat": 41.0, "lon": -8.6}]
+    body = json.dumps({"id": 1, "stream": stream_of(now_s), "fixes": bad[: fixes if fixes > 2 else 0] + good})
+    async with await stream(server, phone) as connection:
+        said = await ask(connection, gzip.compress(body.encode()))
+    assert len(said["verdicts"]) == (fixes if fixes > 2 else 1)
+    assert said["ack"] == ([[1, fixes]] if fixes > 2 else [[fixes, fixes]])
+
+
 async def test_what_is_wrong_is_said_in_the_answer(server: Server, firm: Firm, now_s: float) -> None:
     """Too large, a bomb, no gzip, no JSON, no number: each is answered and the stream goes on."""
     phone = await firm.phone()

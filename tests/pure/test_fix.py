@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,6 +97,29 @@ def test_the_order_inside_a_batch_does_not_matter(order: list[int]) -> None:
     shuffled = judged(*(fixes[seq - 1] for seq in order))
     assert shuffled == judged(*fixes)
     assert shuffled.verdicts == {4: Verdict.jump}
+
+
+QUIRKS = st.sampled_from(
+    [{}, {}, {}, {"accuracy_m": 8.0}, {"accuracy_m": 101.0}, {"lat": math.nan}, {"lat": 91.0}, {"lon": -181.0},
+     {"lat": 0.0, "lon": 0.0}, {"lat": 41.3}, {"time_s": NOON + 2000}, {"time_s": NOON - 4000}, {"time_s": math.nan}]
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 200), QUIRKS), min_size=2, max_size=12), st.booleans(), st.booleans())
+def test_a_plain_batch_is_judged_as_one_that_must_be_looked_at(
+    steps: list[tuple[float, dict[str, float]]], has_last: bool, has_ended: bool
+) -> None:
+    """The pass over a batch in order finds what the judging of each fix finds, which a reversed batch needs."""
+    fixes = [
+        fix(seq, seq * 20, NOON + sum(step for step, _ in steps[:seq]))._replace(**quirk)
+        for seq, (_, quirk) in enumerate(steps, 1)
+    ]
+    last = fix(0, 0, NOON - 10) if has_last else None
+    shifts = [Shift(NOON - 3600, NOON + 900 if has_ended else None)]
+    in_order, reversed_ = (judged(*some, last=last, shifts=shifts) for some in (fixes, fixes[::-1]))
+    assert in_order.verdicts == reversed_.verdicts
+    assert in_order.trusted == reversed_.trusted
+    assert (in_order.cleared, in_order.suspect) == (reversed_.cleared, reversed_.suspect)
 
 
 def test_a_backlog_is_not_measured_against_what_came_after_it() -> None:
