@@ -73,15 +73,15 @@ async def _tell(queue: asyncio.Queue[bytes], send: Send) -> None:
 
 
 @contextmanager
-def echo(installation: Installation) -> Iterator[str]:
-    """Run it in a process of its own for as long as the block lasts; gives its address."""
+def echo(installation: Installation) -> Iterator[tuple[str, int]]:
+    """Run it in a process of its own for as long as the block lasts; gives its address and its id."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [*WITH_THIS_PROCESS, sys.executable, "-m", __name__, installation.redis_url, str(port)]
     process = subprocess.Popen(command, cwd=CLONE)  # noqa: S603 - our own program
     try:
         _wait_for(url)
-        yield url
+        yield url, process.pid
     finally:
         process.terminate()
         process.wait()
