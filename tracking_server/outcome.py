@@ -70,7 +70,14 @@ async def apply(
         await _write_down(connection, organisation_id, item)
     await owe_messages(connection, organisation_id, assessment.happenings, now_s)
     return [
-        JobChanged(organisation_id, job.id, job.version, _whose(before[job.id], job))
+        JobChanged(
+            organisation_id,
+            job.id,
+            job.version,
+            _whose(before[job.id], job),
+            job.eta if assessment.only_eta else None,
+            job.eta_made_at_s if assessment.only_eta else None,
+        )
         for job in changed
         if job.version != before[job.id].version
     ]

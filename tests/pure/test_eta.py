@@ -6,11 +6,14 @@ import csv
 import json
 import os
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracking_server.domain.assess import Assessment, assess
+from tracking_server.domain.checkpoint import Checkpoint
 from tracking_server.domain.eta import (
     DEFAULT,
     Correction,
@@ -21,10 +24,15 @@ from tracking_server.domain.eta import (
     straight_line_travel_s,
     window,
 )
+from tracking_server.domain.events import Tap, TapKind
+from tracking_server.domain.fix import Fix
 from tracking_server.domain.geo import distance_m
+from tracking_server.domain.geofence import Geofence
+from tracking_server.domain.job import Job, State
 
 NINE = 1_700_000_000.0 - 1_700_000_000.0 % 3600
 MINUTE = 60.0
+DOOR = (-8.6109, 41.1496)
 
 travels = st.floats(0, 7200)
 ages = st.floats(0, 7200)
@@ -148,3 +156,23 @@ def _held(away_m: list[float], depart: int, arrive: int, age_s: float, correctio
         if 15.0 * arrive > 15.0 * i + age_s
     ]
     return [expected.earliest_s <= 15.0 * arrive <= expected.latest_s for expected in windows]
+
+
+def test_what_comes_with_a_window_is_told() -> None:
+    """Only one that changed by itself goes alone: a shift or a word that came with it is on the page, too."""
+    fix = Fix(1, 3, NINE, *DOOR, accuracy_m=8.0)
+    driving = Job(
+        UUID(int=1), State.en_route, 4, Geofence(DOOR[0], DOOR[1] + 0.05), stop_number=1, assigned_at_s=NINE - 100,
+        en_route_at_s=NINE - 50, eta=window(10.0, NINE - 60, NINE - 60),
+    )  # fmt: skip
+    late = Tap(1, 2, NINE - 1, TapKind.late, driving.id, minutes=20)
+
+    def judge(taps: list[Tap], *, shift_changed: bool) -> Assessment:
+        return assess(
+            Checkpoint(judged=fix, position=fix), [driving], taps, [], NINE, DEFAULT, shift_changed=shift_changed
+        )
+
+    alone = judge([], shift_changed=False)
+    assert (alone.only_eta, alone.jobs[driving.id].version) == (True, 5)
+    assert not judge([], shift_changed=True).only_eta
+    assert not judge([late], shift_changed=False).only_eta

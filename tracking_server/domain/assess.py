@@ -32,12 +32,16 @@ class Happening:
 
 @dataclass(slots=True)
 class Assessment:
-    """What one technician's batch came to. `tap_verdicts` names, by stream and seq, the taps that changed nothing."""
+    """What one technician's batch came to. `tap_verdicts` names, by stream and seq, the taps that changed nothing.
+
+    `only_eta` says that a job at a new version has another window and is else as it was, for whoever looks at it.
+    """
 
     checkpoint: Checkpoint
     jobs: dict[UUID, Job]
     happenings: list[Happening] = field(default_factory=list)
     tap_verdicts: dict[tuple[int, int], TapVerdict] = field(default_factory=dict)
+    only_eta: bool = False
 
     def happen(self, job: Job, event: Event) -> bool:
         """Let an event happen to a job if it can; says whether it did."""
@@ -82,7 +86,9 @@ def assess(
     _judge_places(assessment, rest)
     if assessment.checkpoint.position is not None:
         _judge_eta(assessment, assessment.checkpoint.position, now_s, correction)
-    return _finish(assessment, jobs, now_s, shift_changed=shift_changed)
+    _finish(assessment, jobs, now_s, shift_changed=shift_changed)
+    assessment.only_eta = not shift_changed and not assessment.happenings
+    return assessment
 
 
 def pass_time(checkpoint: Checkpoint, jobs: Collection[Job], fixes: Sequence[Fix], now_s: float) -> Assessment:

@@ -5,15 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from tracking_server.domain.eta import Window
+
 
 @dataclass(frozen=True, slots=True)
 class JobChanged:
-    """A job is at a new version. `technicians` have it now, or had it until then: their phones look again."""
+    """A job is at a new version. `technicians` have it now, or had it until then: their phones look again.
+
+    `eta`, made at `eta_made_at_s`, stands in it when it is all that became another with this version.
+    """
 
     organisation_id: UUID
     job_id: UUID
     version: int
     technicians: tuple[UUID, ...] = ()
+    eta: Window | None = None
+    eta_made_at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
