@@ -161,6 +161,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
         running[:] = [
             asyncio.create_task(journey.run(), name="journey"),
             asyncio.create_task(watched.run(), name="watched"),
+            asyncio.create_task(pages.run(), name="pages"),
             asyncio.create_task(boards.run(), name="boards"),
             asyncio.create_task(phones.run(), name="phones"),
         ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator, MutableMapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,12 +14,12 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 import structlog
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp
 
 from tests.support.clocks import SetClock
 from tests.support.firm import Firm
+from tests.support.rows import statements
 from tracking_server import tokens
 from tracking_server.app import create_app
 from tracking_server.domain.updates import JobChanged, Position
@@ -60,9 +60,10 @@ async def test_a_position_moves_only_the_job_it_is_for(engine: AsyncEngine, bus:
     technician_id = phone.device.technician_id
     job_id, other_id = await firm.job(technician_id), await firm.job(technician_id)
     jobs = WatchedJobs(engine, bus, SetClock(firm.now_s))
+    news, other_news = asyncio.Event(), asyncio.Event()
     with (
-        jobs.watch(firm.organisation_id, job_id) as (watched, news),
-        jobs.watch(firm.organisation_id, other_id) as (other, other_news),
+        jobs.watch(firm.organisation_id, job_id, news.set) as watched,
+        jobs.watch(firm.organisation_id, other_id, other_news.set) as other,
     ):
         view, other_view = await jobs.view(watched), await jobs.view(other)
         assert view is not None
@@ -91,8 +92,8 @@ async def test_a_position_moves_only_the_job_it_is_for(engine: AsyncEngine, bus:
 async def test_a_change_is_read_once_for_all_who_watch(engine: AsyncEngine, bus: Bus, firm: Firm) -> None:
     """What was heard already wakes nobody."""
     job_id = await firm.job()
-    jobs = WatchedJobs(engine, bus, SetClock(firm.now_s))
-    with jobs.watch(firm.organisation_id, job_id) as (watched, news):
+    jobs, news = WatchedJobs(engine, bus, SetClock(firm.now_s)), asyncio.Event()
+    with jobs.watch(firm.organisation_id, job_id, news.set) as watched:
         view = await jobs.view(watched)
         assert view is not None
         assert await jobs.view(watched) is view
@@ -106,12 +107,12 @@ async def test_who_begins_to_watch_sees_what_is(engine: AsyncEngine, bus: Bus, f
     first, second = await firm.phone("Ana Sousa"), await firm.phone("Rui Costa")
     job_id = await firm.job(first.device.technician_id)
     jobs, links, token = WatchedJobs(engine, bus, SetClock(firm.now_s)), OpenLinks(engine), await firm.link(job_id)
-    with jobs.watch(firm.organisation_id, job_id) as (watched, _):
+    with jobs.watch(firm.organisation_id, job_id, lambda: None) as watched:
         await jobs.view(watched)
         await firm.assign(job_id, second.device.technician_id, firm.now_s)
         opened = await links.open(token, firm.now_s)
         assert opened is not None
-        with jobs.watch(firm.organisation_id, job_id) as (again, _):
+        with jobs.watch(firm.organisation_id, job_id, lambda: None) as again:
             view = await jobs.view(again, opened.versions)
     assert view is not None
     assert view.technician is not None
@@ -130,7 +131,7 @@ async def test_many_who_come_at_once_cost_one_read_of_the_store(engine: AsyncEng
         async def come(token: str) -> JobView | None:
             opened = await links.open(token, clock.now_s)
             assert opened is not None
-            with jobs.watch(firm.organisation_id, job_id) as (watched, _):
+            with jobs.watch(firm.organisation_id, job_id, lambda: None) as watched:
                 return await jobs.view(watched, opened.versions)
 
         views = await asyncio.gather(*(come(token) for token in tokens))
@@ -145,30 +146,17 @@ async def test_many_who_come_at_once_cost_one_read_of_the_store(engine: AsyncEng
         assert await jobs.look(opened.link, opened.versions) is not looked[0]
 
 
-@contextmanager
-def statements(engine: AsyncEngine) -> Iterator[list[str]]:
-    """What the store is asked while the block runs."""
-    asked: list[str] = []
-
-    def note(_: object, __: object, statement: str, *___: object) -> None:
-        asked.append(statement)
-
-    event.listen(engine.sync_engine, "before_cursor_execute", note)
-    yield asked
-    event.remove(engine.sync_engine, "before_cursor_execute", note)
-
-
 async def test_what_could_not_be_read_is_read_once_the_store_is_back(
     engine: AsyncEngine, bus: Bus, firm: Firm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next comparison wakes the stream that was told to look and could not; it shows what it has meanwhile."""
     job_id = await firm.job()
-    jobs = WatchedJobs(engine, bus, SetClock(firm.now_s))
+    jobs, news = WatchedJobs(engine, bus, SetClock(firm.now_s)), asyncio.Event()
 
     async def away(*_: UUID) -> None:
         raise Unavailable("a fault of ours")
 
-    with jobs.watch(firm.organisation_id, job_id) as (watched, news):
+    with jobs.watch(firm.organisation_id, job_id, news.set) as watched:
         view = await jobs.view(watched)
         assert view is not None
         jobs.hear(JobChanged(firm.organisation_id, job_id, view.job.version + 1))
@@ -219,7 +207,7 @@ async def running(app: ASGIApp) -> AsyncIterator[None]:
 
 def test_nobody_s_text_begins_a_line_of_the_stream() -> None:
     """Whatever a reader takes for the end of a line."""
-    sent = wire.status("one\r\ntwo\rthree\nfour", "1.1").decode()
+    sent = wire.numbered(1, 1, wire.status("one\r\ntwo\rthree\nfour")).decode()
     assert sent == "id: 1.1\nevent: status\ndata: one\ndata: two\ndata: three\ndata: four\n\n"
 
 

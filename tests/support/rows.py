@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.firm import Firm
 from tracking_server.store.engine import transaction
@@ -33,3 +36,16 @@ async def events(firm: Firm, job_id: UUID) -> list[sa.Row[Any]]:
     """What happened to a job, in the order it was recorded."""
     async with transaction(firm.engine, firm.organisation_id) as connection:
         return list(await connection.execute(sa.select(event).where(event.c.job_id == job_id).order_by(event.c.id)))
+
+
+@contextmanager
+def statements(engine: AsyncEngine) -> Iterator[list[str]]:
+    """What the store is asked while the block runs."""
+    asked: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        asked.append(statement)
+
+    sa.event.listen(engine.sync_engine, "before_cursor_execute", note)
+    yield asked
+    sa.event.remove(engine.sync_engine, "before_cursor_execute", note)

@@ -40,6 +40,8 @@ from tracking_server.view_files import ViewFiles
 
 log = structlog.get_logger()
 RETRY_AFTER_S = 2
+LOOK_EVERY_S = 1.0
+AT_ONCE = 50  # pages that are looked at in one step
 PICTURE_KEPT_S = 86_400
 Handler = Callable[[Request], Awaitable[Response]]
 ForVisitor = Callable[[Request, Visitor, JobView, PageState], Awaitable[Response]]
@@ -71,7 +73,7 @@ class CustomerPages:
         self._access = Access(engine, clock, secure=self._secure)
         self._renderer = Renderer(view_files, basemap)
         self._said: Looks[UUID, Said] = Looks(self._look_at_said)
-        self._stopping = asyncio.Event()
+        self._streams: set[Stream] = set()
 
     def routes(self) -> list[Route]:
         """Everything but the stream, which is dispatched before the framework."""
@@ -101,7 +103,17 @@ class CustomerPages:
 
     def stop(self) -> None:
         """End the open streams, without their last update: pages connect again, to another process or a later one."""
-        self._stopping.set()
+        for stream in self._streams:
+            stream.stop()
+
+    async def run(self) -> None:
+        """Let the pages that heard nothing for long hear that their lines still stand, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for n, stream in enumerate(tuple(self._streams)):
+                stream.ping_if_quiet()
+                if n % AT_ONCE == 0:
+                    await asyncio.sleep(0)  # phones do not wait for all of them
 
     def _for_visitor(self, serve: ForVisitor) -> Handler:
         """Opens the link and reads its job first; nothing is said to those to whom nothing opens."""
@@ -272,19 +284,19 @@ class CustomerPages:
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`.../updates`: what changes, until the link opens nothing more or the reader is gone."""
-        request = Request(scope)
         try:
-            visitor = await self._access.visitor(request)
+            visitor = await self._access.visitor(Request(scope))
             if visitor is None:
-                await self._gone(request)(scope, receive, send)
+                await self._gone(Request(scope))(scope, receive, send)
                 return
-            with self._watched.watch(visitor.link.organisation_id, visitor.link.job_id) as (watched, news):
-                await self._watched.view(watched, visitor.versions)
-                reader = Reader(scope, receive, send)
-                stream = Stream(self._watched, self._clock, self._access, watched, news, visitor, reader)
-                await reader.hear(stream.run(), self._stopping)
+            stream = Stream(self._watched, self._clock, self._access, visitor, Reader(scope, receive, send))
+            self._streams.add(stream)
+            try:
+                await stream.run()
+            finally:
+                self._streams.discard(stream)
         except Unavailable:
-            await self._away(request)(scope, receive, send)
+            await self._away(Request(scope))(scope, receive, send)
 
     def _gone(self, request: Request) -> Response:
         """410, at the link's own address: only there a new one can be asked for, so forms and buttons lead there."""

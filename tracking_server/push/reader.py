@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -46,12 +46,38 @@ class Reader:
             raise
         self._open = not last
 
+    def offer(self, data: bytes, *, last: bool = False) -> bool:
+        """Send at once, without a task; says whether the reader could take it. Nothing of it is sent otherwise."""
+        sending = cast(
+            Coroutine[Any, Any, None], self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        )
+        try:
+            sending.send(None)
+        except StopIteration:
+            self._open = not last
+            return True
+        sending.close()  # it waits for the reader, and has written nothing yet
+        return False
+
+    async def ready(self) -> None:
+        """Returns when the reader takes more; raises as `write`."""
+        await self.write(b"")
+
+    def drop(self) -> None:
+        """End the connection at once; the page connects again."""
+        abort(self._scope)
+
+    async def gone(self) -> None:
+        """Returns when the reader has left, or was told the last."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     async def hear(self, writing: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
         """Let `writing` write until it is over, the reader is gone, or this process stops.
 
         When the process stops, the answer ends, but not what it tells of: the page connects again.
         """
-        tasks = [asyncio.ensure_future(one) for one in (writing, self._gone(), stopping.wait())]
+        tasks = [asyncio.ensure_future(one) for one in (writing, self.gone(), stopping.wait())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -62,7 +88,3 @@ class Reader:
             log.warning("stream_failed", error=type(failure).__name__)
         elif stopping.is_set() and self._open:
             await self.write(b"", last=True)
-
-    async def _gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass

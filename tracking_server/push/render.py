@@ -22,7 +22,7 @@ from tracking_server.store.proofs import ShownProof
 from tracking_server.store.views import Details, Firm, JobView, LinkRow, TechnicianCard
 from tracking_server.view_files import ViewFiles
 
-MOST_UPDATES = 4_096  # rendered updates kept: one for each job that is watched, in each language
+MOST_UPDATES = 256  # rendered updates kept: pages of one job that are read or begin to listen within some seconds
 # They stand for what is the visitor's own in what is rendered once for all; no text of the store holds NUL.
 BASE = "\0base"
 REACHED = "\0reached"
@@ -75,12 +75,21 @@ class Words:
 
 def update(view: JobView, page: PageState, visitor: Visitor, now_s: float) -> str:
     """What changes on an open page: `status.html`. It is another only when it says something else."""
-    said = _update(_words(view, page, visitor.language, now_s))
-    return said.replace(BASE, visitor.base).replace(REACHED, " ".join(_reached(view, page, visitor.link.contact_id)))
+    words, own = words_of(view, page, visitor.language, now_s), reached(view, page, visitor.link.contact_id)
+    return said(words, visitor.base, own)
+
+
+def said(words: Words, base: str, reached: str) -> str:
+    """The words of a page for one visitor, put into `status.html`."""
+    return _update(words).replace(BASE, base).replace(REACHED, reached)
+
+
+def reached(view: JobView, page: PageState, contact_id: UUID) -> str:
+    """The contact's own notes that are on the phone of the technician who is named, by their names in the page."""
+    return " ".join(_reached(view, page, contact_id))
 
 
 def _reached(view: JobView, page: PageState, contact_id: UUID) -> list[str]:
-    """The contact's own notes that are on the phone of the technician who is named, by their names in the page."""
     if not page.names_technician:
         return []
     return [note_name(note_id) for owner, note_id in view.reached if owner == contact_id]
@@ -159,7 +168,7 @@ class Renderer:
     def _page_facts(self, view: JobView, page: PageState, visitor: Visitor, own: Own, now_s: float) -> dict[str, Any]:
         ends_s = link_ends_s(visitor.link.expires_s, view.job.ended_at_s)
         zone, language = view.time_zone, visitor.language
-        return _facts(_words(view, page, language, now_s)) | {
+        return _facts(words_of(view, page, language, now_s)) | {
             "visitor": visitor,
             "base": visitor.base,
             "colour": view.firm.colour or DEFAULT,
@@ -185,7 +194,8 @@ class Renderer:
         return _environment(language).get_template(name).render(served, **facts)
 
 
-def _words(view: JobView, page: PageState, language: str, now_s: float) -> Words:
+def words_of(view: JobView, page: PageState, language: str, now_s: float) -> Words:
+    """What a page says now."""
     job = view.job
     return Words(
         language=language,

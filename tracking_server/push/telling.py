@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from uuid import UUID
 
-from tracking_server.domain.page_state import Showing
+from tracking_server.domain.page_state import PageState, Showing
 from tracking_server.push import render, wire
 from tracking_server.push.access import Visitor
 from tracking_server.store.views import JobView, LinkRow
@@ -14,16 +15,40 @@ from tracking_server.store.views import JobView, LinkRow
 SAME_MOMENT_S = 0.1
 
 
+@dataclass(eq=False, slots=True)
+class Said:
+    """The words of a page, put together when they are first sent. The same words are mostly the same object."""
+
+    words: render.Words
+    base: str
+    reached: str
+    _update: bytes | None = None
+
+    def update(self) -> bytes:
+        """As an update without an id."""
+        if self._update is None:
+            self._update = wire.status(render.said(self.words, self.base, self.reached))
+        return self._update
+
+    def is_like(self, other: Said | None) -> bool:
+        """Whether it reads the same: times of a window may differ by less than anybody is told."""
+        return other is not None and self.update() == other.update()
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A page at one moment. `status` is its words, `position` where the technician is, both as updates; no position
-    while it may not be seen. `position_s` is when the technician was there."""
+    """A page at one moment: its words, and where the technician is, as an update; none while it may not be seen.
+    `position_s` is when the technician was there. What has expired has no words."""
 
     showing: Showing
-    said: str
-    status: bytes
-    position: bytes | None
-    position_s: float
+    versions: tuple[int, int]
+    said: Said | None = None
+    position: bytes | None = None
+    position_s: float = 0.0
+
+    def status(self) -> bytes:
+        """The words as an update."""
+        return wire.numbered(*self.versions, self.said.update() if self.said is not None else b"")
 
 
 @dataclass(eq=False)
@@ -33,6 +58,7 @@ class Telling:
     _view: JobView | None = None
     _at_s: float = 0.0
     _told: dict[tuple[LinkRow, str, str], Told] = field(default_factory=dict)
+    _said: dict[tuple[UUID, str, str], Said] = field(default_factory=dict)
     _links: dict[str, tuple[int, LinkRow | None]] = field(default_factory=dict)
 
     def told(self, view: JobView, visitor: Visitor, now_s: float) -> Told:
@@ -42,8 +68,29 @@ class Telling:
         key = visitor.link, visitor.language, visitor.base
         told = self._told.get(key)
         if told is None:
-            told = self._told[key] = _told(view, visitor, now_s)
+            told = self._told[key] = self._tell(view, visitor, now_s)
         return told
+
+    def _tell(self, view: JobView, visitor: Visitor, now_s: float) -> Told:
+        page = render.page_of(view, visitor.link, now_s)
+        versions = view.job.version, view.technician_version
+        if page.showing is Showing.expired:
+            return Told(page.showing, versions)
+        said = self._say(view, page, visitor, now_s)
+        if not page.position or view.position is None:
+            return Told(page.showing, versions, said)
+        position = wire.numbered(*versions, wire.position(view.position, now_s))
+        return Told(page.showing, versions, said, position, view.position.time_s)
+
+    def _say(self, view: JobView, page: PageState, visitor: Visitor, now_s: float) -> Said:
+        """What was said last, unless it is something else now."""
+        key = visitor.link.contact_id, visitor.language, visitor.base
+        words = render.words_of(view, page, visitor.language, now_s)
+        reached = render.reached(view, page, visitor.link.contact_id)
+        said = self._said.get(key)
+        if said is None or said.words != words or said.reached != reached:
+            said = self._said[key] = Said(words, visitor.base, reached)
+        return said
 
     async def link(
         self, token: str, version: int, open_link: Callable[[str], Awaitable[LinkRow | None]]
@@ -55,17 +102,3 @@ class Telling:
             self._links = {known: found for known, found in self._links.items() if found[0] >= version}
             self._links[token] = looked
         return looked[1]
-
-
-def _told(view: JobView, visitor: Visitor, now_s: float) -> Told:
-    page = render.page_of(view, visitor.link, now_s)
-    update_id = f"{view.job.version}.{view.technician_version}"
-    said = "" if page.showing is Showing.expired else render.update(view, page, visitor, now_s)
-    shown = view.position if page.position else None
-    return Told(
-        page.showing,
-        said,
-        wire.status(said, update_id),
-        None if shown is None else wire.position(shown, now_s, update_id),
-        0.0 if shown is None else shown.time_s,
-    )

@@ -32,17 +32,19 @@ FRESH_S = 1.0
 
 @dataclass(eq=False)
 class Watched:
-    """One job with viewers. A viewer has an event and looks at `view` when it is set: latest wins, nothing queues.
+    """One job with viewers. Each is woken to look at `view`, in one step of the loop: latest wins, nothing queues.
 
-    It is `stale` when the store may say something else than `view`, which is then read again.
+    It is `stale` when the store may say something else than `view`, which is then read again. `read_version` is the
+    job's when it was read; from there to the version of `view` nothing but its window became another.
     """
 
     organisation_id: UUID
     job_id: UUID
-    viewers: set[asyncio.Event] = field(default_factory=set)
+    viewers: set[Callable[[], None]] = field(default_factory=set)
     view: JobView | None = None
     stale: bool = True
     wanted_version: int = 0
+    read_version: int = 0
     read_s: float = 0.0
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     telling: Telling = field(default_factory=Telling)
@@ -51,6 +53,11 @@ class Watched:
     def is_behind(self) -> bool:
         """Whether the store may say something newer."""
         return self.stale or (self.view is not None and self.view.job.version < self.wanted_version)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `view` can be told as it is, without a word of the store."""
+        return not self.is_behind and not self.reading.locked()
 
     def shows(self, versions: tuple[int, int], now_s: float) -> bool:
         """Whether `view` is good for somebody who came just now, and saw these versions in the store."""
@@ -64,8 +71,8 @@ class Watched:
         return None if self.view is None or self.view.technician is None else self.view.technician.id
 
     def wake(self) -> None:
-        for viewer in self.viewers:
-            viewer.set()
+        for look in tuple(self.viewers):
+            look()
 
 
 class WatchedJobs:
@@ -88,16 +95,15 @@ class WatchedJobs:
             tasks.create_task(self._compare_forever())
 
     @contextmanager
-    def watch(self, organisation_id: UUID, job_id: UUID) -> Iterator[tuple[Watched, asyncio.Event]]:
-        """Watch a job as one viewer; the event is set whenever there may be something new."""
+    def watch(self, organisation_id: UUID, job_id: UUID, look: Callable[[], None]) -> Iterator[Watched]:
+        """Watch a job as one viewer; `look` is called whenever there may be something new."""
         watched = self._jobs.setdefault(job_id, Watched(organisation_id, job_id))
-        viewer = asyncio.Event()
-        watched.viewers.add(viewer)
+        watched.viewers.add(look)
         self._follow_technician(watched)
         try:
-            yield watched, viewer
+            yield watched
         finally:
-            watched.viewers.discard(viewer)
+            watched.viewers.discard(look)
             if not watched.viewers:
                 self._jobs.pop(job_id, None)
                 self._forget_technician(watched)
@@ -125,6 +131,7 @@ class WatchedJobs:
 
     async def _read_again(self, watched: Watched) -> None:
         watched.read_s = self._clock.now()
+        wanted_version = watched.wanted_version
         watched.stale = False  # what makes it stale from here on is perhaps not in what is read
         try:
             view = await self.read(watched.organisation_id, watched.job_id)
@@ -133,6 +140,10 @@ class WatchedJobs:
             raise
         self._forget_technician(watched)
         watched.view = view
+        if view is not None:
+            watched.read_version = view.job.version
+            if watched.wanted_version == wanted_version:  # what was heard of before is in it
+                watched.wanted_version = view.job.version
         self._follow_technician(watched)
 
     def _follow_technician(self, watched: Watched) -> None:
@@ -161,6 +172,7 @@ class WatchedJobs:
             watched = self._jobs.get(update.job_id)
             if watched is not None and update.version > watched.wanted_version:
                 watched.wanted_version = update.version
+                _take_eta(watched, update)
                 watched.wake()
         elif isinstance(update, Position):
             concerned = set(self._by_technician.get(update.technician_id, ()))
@@ -192,6 +204,15 @@ class WatchedJobs:
             if stale or not view or version > view.job.version or technician_version > view.technician_version:
                 watched.stale = True
                 watched.wake()
+
+
+def _take_eta(watched: Watched, update: JobChanged) -> None:
+    """Take a window that came with its update, unless something was missed before it: then the store is read."""
+    view = watched.view
+    if view is None or update.eta is None or view.job.version != update.version - 1:
+        return
+    job = replace(view.job, version=update.version, eta=update.eta, eta_made_at_s=update.eta_made_at_s)
+    watched.view = replace(view, job=job)
 
 
 def _move(watched: Watched, position: Position) -> None:
