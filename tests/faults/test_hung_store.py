@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.clocks import SetClock
-from tests.support.crowd import Crowd, crowd, hung
+from tests.support.crowd import Crowd, all_kept_once, crowd, hung
 from tests.support.firm import HOME, Firm
 from tests.support.gateway import gateway
 from tests.support.mute import mute_proxy
@@ -183,15 +183,3 @@ def connections(servers: Installation, database: str) -> int:
         found = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [database]).fetchone()
     assert found is not None
     return int(found[0])
-
-
-async def all_kept_once(servers: Installation, database: str, firm: Firm, phones: Crowd) -> None:
-    """What was acknowledged, and what was made, is in the store, each fix once."""
-    engine = create_engine(servers.app_url(database))
-    async with transaction(engine, firm.organisation_id) as connection:
-        stored = list(await connection.execute(sa.text("SELECT device_id, seq FROM fix")))
-    await engine.dispose()
-    for sender in phones.senders:
-        own = [seq for device_id, seq in stored if device_id == sender.phone.device.id]
-        assert sender.acknowledged - {1} <= set(own), "an acknowledged fix was lost"
-        assert (len(own), set(own)) == (len(set(own)), sender.made)

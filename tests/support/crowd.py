@@ -11,10 +11,13 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import httpx
+import sqlalchemy as sa
 
 from tests.support.firm import Firm, Phone
 from tests.support.server import send
 from tracking_server.domain.events import TapKind
+from tracking_server.embedded import Installation
+from tracking_server.store.engine import create_engine, transaction
 
 PAUSE_S = 0.1  # between two tries of a phone; a real one waits for as long as Retry-After says
 PATIENCE_S = 60.0
@@ -111,6 +114,18 @@ async def crowd(url: str, firm: Firm, count: int) -> AsyncIterator[Crowd]:
             yield Crowd(senders)
         finally:
             stop.set()
+
+
+async def all_kept_once(servers: Installation, database: str, firm: Firm, phones: Crowd) -> None:
+    """What was acknowledged, and what was made, is in the store, each fix once."""
+    engine = create_engine(servers.app_url(database))
+    async with transaction(engine, firm.organisation_id) as connection:
+        stored = list(await connection.execute(sa.text("SELECT device_id, seq FROM fix")))
+    await engine.dispose()
+    for sender in phones.senders:
+        own = [seq for device_id, seq in stored if device_id == sender.phone.device.id]
+        assert sender.acknowledged - {1} <= set(own), "an acknowledged fix was lost"
+        assert (len(own), set(own)) == (len(set(own)), sender.made)
 
 
 @contextmanager
