@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tracking_server import outcome
 from tracking_server.clock import Clock
 from tracking_server.domain.assess import Assessment, pass_time
-from tracking_server.domain.checkpoint import Checkpoint, give_up_gaps
+from tracking_server.domain.checkpoint import Checkpoint, forget_what_is_to_come, give_up_gaps
 from tracking_server.domain.job import WAITED_FOR
 from tracking_server.domain.message import reminder
 from tracking_server.domain.updates import JobChanged, Update
@@ -107,7 +107,7 @@ async def _apply(connection: AsyncConnection, due: DueJobs, now_s: float) -> lis
         versions = await people.lock_technicians(connection, organisation_id, [technician_id])
         (technician,) = await read_technicians(connection, organisation_id, versions, list(versions), now_s)
         jobs = list(technician.jobs)
-        checkpoint, stretches = give_up_gaps(technician.checkpoint, now_s)
+        checkpoint, stretches = give_up_gaps(forget_what_is_to_come(technician.checkpoint, now_s), now_s)
         lane = [await fix_store.read_stretch(connection, organisation_id, stretch) for stretch in stretches]
         assessment = pass_time(checkpoint, jobs, [fix for fixes in lane for fix in fixes], now_s)
     before = {job.id: job for job in jobs}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from tracking_server.domain.assess import Assessment, assess
-from tracking_server.domain.checkpoint import Checkpoint, Stretch, Suspect, receive
+from tracking_server.domain.checkpoint import Checkpoint, Stretch, Suspect, forget_what_is_to_come, receive
 from tracking_server.domain.eta import Correction
 from tracking_server.domain.events import SHIFT_TAPS, Tap, TapVerdict
 from tracking_server.domain.fix import QUARANTINE_TABLE, Fix, Judgement, Verdict, judge, skew_s
@@ -86,7 +86,8 @@ class Turn:
 
     @classmethod
     def of(cls, technician: Technician, now_s: float) -> Turn:
-        return cls(technician, now_s, technician.checkpoint, list(technician.shifts))
+        checkpoint = forget_what_is_to_come(technician.checkpoint, now_s)
+        return cls(technician, now_s, checkpoint, list(technician.shifts))
 
     def take(self, delivery: Delivery, receipt: TapReceipt) -> None:
         """Judge one delivery. Only taps that were not stored before have an effect; the others are answered again."""

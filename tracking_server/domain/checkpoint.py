@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from tracking_server.domain.fix import DAY_S, Fix, stream_day_s
+from tracking_server.domain.fix import DAY_S, FUTURE_LIMIT_S, Fix, stream_day_s
 from tracking_server.domain.geofence import Presence
 
 GAP_WAIT_S = 60.0
@@ -143,6 +143,24 @@ def receive(
     others = [(id_, item) for id_, item in checkpoint.progress.items() if id_ != device_id]
     latest = dict([*others, (device_id, progress)][-MOST_PHONES:])
     return checkpoint._replace(progress=latest), stretch
+
+
+def forget_what_is_to_come(checkpoint: Checkpoint, now_s: float) -> Checkpoint:
+    """Without what bears a time that has not come: our own clock was ahead when it was seen. Nothing that is seen now
+    would count as newer until it is that late again."""
+    last_s = now_s + FUTURE_LIMIT_S
+    position, judged, suspect = checkpoint.position, checkpoint.judged, checkpoint.suspect
+    fixes = (position, judged, suspect and suspect.fix)
+    if not any(fix is not None and fix.time_s > last_s for fix in fixes):
+        return checkpoint
+    return checkpoint._replace(
+        progress={id_: item._replace(waiting_since_s=None) for id_, item in checkpoint.progress.items()},
+        position=None if position is None or position.time_s > last_s else position,
+        judged=None if judged is None or judged.time_s > last_s else judged,
+        suspect=None if suspect is None or suspect.fix.time_s > last_s else suspect,
+        eta_s=None,
+        stays={id_: stay for id_, stay in checkpoint.stays.items() if not stay.presence.is_later_than(last_s)},
+    )
 
 
 def _is_to_come(stream: int, now_s: float) -> bool:

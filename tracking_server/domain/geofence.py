@@ -178,6 +178,10 @@ class Presence(NamedTuple):
     # there: whether a fix was on this side of the departure line; nobody can depart after a tap from far away.
     near: bool = False
 
+    def is_later_than(self, time_s: float) -> bool:
+        """Whether it remembers something from after this time."""
+        return any(fix.time_s > time_s for fix in (*self.fixes, *([self.last] if self.last else [])))
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, without those at their default."""
         pairs = zip(self._fields, self, Presence(), strict=True)

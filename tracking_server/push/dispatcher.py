@@ -320,7 +320,9 @@ class _Stream:
         moved = [one for key, one in found.items() if self._positions.get(key) != one]
         gone = [{"id": key} for key in self._positions if key not in found]
         self._positions = found
-        return [{**one, "age_s": round(now_s - one.pop("at_s"), 1)} for one in (dict(one) for one in moved)] + gone
+        return [
+            {**one, "age_s": round(max(now_s - one.pop("at_s"), 0.0), 1)} for one in (dict(one) for one in moved)
+        ] + gone
 
     def _pins_of(self, board: Board, looking: Looking) -> list[dict[str, Any]]:
         """The doors of jobs that are not over."""
