@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -16,10 +18,12 @@ from tests.support.in_process import serving_here
 from tests.support.rows import count, events, job_row, rows
 from tests.support.server import enter_link, page_stream, send
 from tests.support.staff import Browser, begin_session, hire
+from tracking_server.clock import WallClock
 from tracking_server.domain.events import TapKind
 from tracking_server.embedded import Installation
 from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
+from tracking_server.notify import worker
 from tracking_server.sweep import remind, sweep
 
 HOUR_S, DAY_S = 3_600.0, 86_400.0
@@ -117,3 +121,36 @@ async def test_links_sessions_and_streams_outlive_a_jump(
                 clock.now_s -= wrong_s
             assert not page.closed
             assert all(0 <= position["age_s"] < HOUR_S for position in page.positions)
+
+
+async def test_no_worker_is_taken_for_dead_because_of_a_jump(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right after it every heartbeat looks old: what others are sending is taken up again a look later only."""
+    monkeypatch.setattr(worker, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(worker, "FASTEST_HEARTBEAT_S", 0.1)
+    queue = Queue()
+    taking_up = asyncio.create_task(worker._take_up_stalled(SimpleNamespace(job_manager=queue), WallClock()))  # type: ignore[arg-type]
+    await queue.looked_at(1)
+    really = time.time
+    monkeypatch.setattr(time, "time", lambda: really() + DAY_S)
+    await queue.looked_at(2)
+    taking_up.cancel()
+    first_s, second_s = queue.looks_s[:2]
+    assert second_s - first_s >= 0.19  # two pauses, not one
+
+
+class Queue:
+    """Notes when it was asked for stalled jobs; there are none."""
+
+    def __init__(self) -> None:
+        self.looks_s: list[float] = []
+        self._looked = asyncio.Condition()
+
+    async def get_stalled_jobs(self, **_: object) -> list[object]:
+        async with self._looked:
+            self.looks_s.append(time.monotonic())
+            self._looked.notify_all()
+        return []
+
+    async def looked_at(self, times: int) -> None:
+        async with asyncio.timeout(10), self._looked:
+            await self._looked.wait_for(lambda: len(self.looks_s) >= times)

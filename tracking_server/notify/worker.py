@@ -6,6 +6,7 @@ It outlives the database's restarts, and takes up what a killed worker left half
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -148,9 +149,15 @@ class Backoff(BaseRetryStrategy):
 
 
 async def _take_up_stalled(app: App, clock: Clock) -> None:
-    """Queue again what workers without a heartbeat had begun."""
+    """Queue again what workers without a heartbeat had begun. Heartbeats bear the time of day: right after a jump of
+    the clock all of them look old, or none, until each worker has said again that it lives."""
+    ahead_s = _ahead_of_monotonic_s()
     while True:
         await asyncio.sleep(heartbeat_s(clock))
+        before_s, ahead_s = ahead_s, _ahead_of_monotonic_s()
+        if abs(ahead_s - before_s) > heartbeat_s(clock):
+            log.warning("clock_jumped", by_s=round(ahead_s - before_s))
+            continue
         try:
             stalled = await app.job_manager.get_stalled_jobs(
                 task_name=queue.SEND_MESSAGE, seconds_since_heartbeat=heartbeat_s(clock) * BEATS_MISSED
@@ -160,6 +167,11 @@ async def _take_up_stalled(app: App, clock: Clock) -> None:
                 await app.job_manager.retry_job(job, retry_at=datetime.now(UTC))
         except ConnectorException as error:  # the database is away, or another worker was faster
             log.warning("stalled_not_taken_up", error=type(error).__name__)
+
+
+def _ahead_of_monotonic_s() -> float:
+    """By how much the time of day is ahead of the clock that nobody sets; changes when somebody sets the other."""
+    return time.time() - time.monotonic()
 
 
 def conninfo(database_url: str) -> str:
