@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from tracking_server import embedded, embedded_keeper
-from tracking_server.embedded import Installation, create_database, drop_database, running
+from tracking_server.embedded import EmbeddedError, Installation, create_database, drop_database, running
 
 USER = """
 import sys
@@ -170,6 +170,21 @@ def test_a_killed_keeper_leaves_no_server_behind() -> None:
             assert keeper
             os.kill(keeper, signal.SIGKILL)
         wait_until(lambda: all_gone(installation))
+
+
+def test_a_server_that_cannot_run_is_started_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it can, when it has run before; at the keeper's own start, somebody waits to be told why."""
+    for name in ("TICK_SECONDS", "LONGEST_PAUSE_SECONDS"):
+        monkeypatch.setattr(embedded_keeper, name, 0.01)
+    says = "echo 'PANIC:  could not write: No space left on device'; echo 1 >> starts; exit 1"
+    with (tmp_path / "log").open("ab") as log:
+        command = ["sh", "-c", f"cd {tmp_path}; {says}"]
+        server = embedded_keeper.Server("the server", command, "", signal.SIGKILL, log)
+        server.start()
+        wait_until(lambda: server.keep_up() or (tmp_path / "starts").read_text().count("1") >= 5)
+        with pytest.raises(EmbeddedError, match=r"The disk is full: make room\."):
+            wait_until(lambda: server.keep_up(patience_seconds=0.1))
+        server.stop()
 
 
 def test_the_servers_stop_when_the_last_user_is_gone(installation: Installation) -> None:
