@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
-from tracking_server.connections import HttpConnection, PhoneConnection
+from tracking_server.connections import LOOK_EVERY_S, HttpConnection, PhoneConnection, drop_slow, most_connections
 from tracking_server.installation import UserError
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ MOST_MESSAGE_BYTES = 4 * 1024 * 1024  # of a phone's stream; twice what is taken
 PING_EVERY_S = 900.0  # each wakes a radio; a phone at work speaks every four minutes of its own accord
 PONG_WITHIN_S = 30.0
 GRACE_S = 3  # a phone's last batch is committed within it
+GOODBYE_WITHIN_S = 1.0  # a restart does not wait for somebody who takes nothing for so long
+KEEP_ALIVE_S = 75  # longer than proxies keep a connection that they may use again: 60 s
 BACKLOG = 2_048
 TICKS_PER_S = 10  # uvicorn's
 # Objects more than before, and rounds: a flush makes tens of thousands that are gone when it ends, and Python's own 700
@@ -68,11 +72,22 @@ def run(
     app: HotPaths, listening: socket.socket, ready: Callable[[], None], beat: Callable[[], None] = lambda: None
 ) -> None:
     """Serve until told to stop; calls `ready` when phones and pages are answered, and `beat` every second after."""
+    server = server_of(app, ready, beat)
+    with suppress(KeyboardInterrupt):  # uvicorn passes the signal on once everything has ended
+        server.run(sockets=[listening])
+    if not server.started:
+        sys.exit(1)
+
+
+def server_of(app: HotPaths, ready: Callable[[], None], beat: Callable[[], None] = lambda: None) -> Server:
+    """The server that `run` runs."""
+    HttpConnection.most = most_connections()
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         server_header=False,
         http=HttpConnection,
         ws=PhoneConnection,
@@ -81,14 +96,12 @@ def run(
         ws_ping_timeout=PONG_WITHIN_S,
         ws_per_message_deflate=False,  # messages are compressed already, and each inflater would hold 32 kB
     )
-    server = _Server(config, app, ready, beat)
-    with suppress(KeyboardInterrupt):  # uvicorn passes the signal on once everything has ended
-        server.run(sockets=[listening])
-    if not server.started:
-        sys.exit(1)
+    return Server(config, app, ready, beat)
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
+    """uvicorn's, which looks after its connections."""
+
     def __init__(
         self, config: uvicorn.Config, app: HotPaths, ready: Callable[[], None], beat: Callable[[], None]
     ) -> None:
@@ -108,8 +121,24 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_PER_S == 0:
             self._beat()
+        if counter % (LOOK_EVERY_S * TICKS_PER_S) == 0:
+            drop_slow(self._connections, time.monotonic())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.stop()
+        cutting = asyncio.create_task(self._cut_off())
         await super().shutdown(sockets)
+        cutting.cancel()
+
+    async def _cut_off(self) -> None:
+        """Whoever takes nothing of what they are being told."""
+        untaken = {one: one.transport.get_write_buffer_size() for one in self._connections}
+        await asyncio.sleep(GOODBYE_WITHIN_S)
+        for connection in self._connections & untaken.keys():
+            if 0 < untaken[connection] <= connection.transport.get_write_buffer_size():
+                connection.transport.abort()
+
+    @property
+    def _connections(self) -> set[HttpConnection | PhoneConnection]:
+        return cast("set[HttpConnection | PhoneConnection]", self.server_state.connections)

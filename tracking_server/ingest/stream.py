@@ -80,7 +80,7 @@ class PhoneStream:
 
     async def _converse(self, connection: Connection, receive: Receive) -> None:
         try:
-            while True:
+            while not connection.closed:  # what it sent ahead is not worked off before it may end
                 message = await receive()
                 if message["type"] == "websocket.disconnect":
                     return
