@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import structlog
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, HTTPException, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.requests import Request
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import Route, compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tracking_server import words
 from tracking_server.accounts.gate import Gate
@@ -39,6 +40,7 @@ from tracking_server.ingest.ways import Ways
 from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
 from tracking_server.notify.callbacks import Callbacks
+from tracking_server.openapi import PATH, WEBSOCKET, describe
 from tracking_server.push.customer import CustomerPages
 from tracking_server.push.dispatcher import BoardStreams, WatchedBoards
 from tracking_server.push.watched import WatchedJobs
@@ -54,27 +56,32 @@ log = structlog.get_logger()
 # a hundred uploads, keep no fix and no page waiting. 16 in all, with two flushers; PostgreSQL allows 100 by default.
 CONNECTIONS_OF_EACH = 4
 BESIDE_FLUSHERS = 2  # for keys and revocations
-STREAM = re.compile(r"/(?:j/(?P<link_id>[^/]+)|t/(?P<token>[^/]+))/updates")
+FILES = "/v1/files/"  # which are read in pieces, and each to its bound
+MOST_REST_BYTES = 128 * 1024  # of any other body: twice what the longest form may have
+
+
+@dataclass(frozen=True, slots=True)
+class HotPath:
+    """One of the paths that carry nearly all requests: `/j/{link_id}/updates`, and who answers there."""
+
+    method: str
+    path: str
+    answer: ASGIApp
 
 
 class HotPaths:
     """Dispatches the paths that carry nearly all requests before FastAPI sees them."""
 
     def __init__(
-        self,
-        fixes: ASGIApp,
-        stream: ASGIApp,
-        phones: Phones,
-        pages: CustomerPages,
-        boards: BoardStreams,
-        rest: ASGIApp,
+        self, hot: Sequence[HotPath], rest: FastAPI, phones: Phones, pages: CustomerPages, boards: BoardStreams
     ) -> None:
-        self._fixes = fixes
-        self._stream = stream
+        self.hot = hot
+        self.rest = rest
+        self._exact = {(one.method, one.path): one.answer for one in hot if "{" not in one.path}
+        self._patterns = [(one.method, compile_path(one.path)[0], one.answer) for one in hot if "{" in one.path]
         self._phones = phones
         self._pages = pages
         self._boards = boards
-        self._rest = rest
 
     def stop(self) -> None:
         """End what would never end by itself, before the server waits for its connections."""
@@ -83,23 +90,36 @@ class HotPaths:
         self._boards.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            path, method = scope["path"], scope["method"]
-            if path == "/v1/fixes" and method == "POST":
-                await self._fixes(scope, receive, send)
+        if scope["type"] != "lifespan":
+            path, method = scope["path"], scope.get("method", WEBSOCKET)
+            answer = self._exact.get((method, path))
+            if answer is not None:
+                await answer(scope, receive, send)
                 return
-            stream = STREAM.fullmatch(path)
-            if stream and method == "GET":
-                scope["path_params"] = {name: value for name, value in stream.groupdict().items() if value}
-                await self._pages.stream(scope, receive, send)
-                return
-            if path == "/board/updates" and method == "GET":
-                await self._boards.stream(scope, receive, send)
-                return
-        elif scope["type"] == "websocket" and scope["path"] == "/v1/stream":
-            await self._stream(scope, receive, send)
-            return
-        await self._rest(scope, receive, send)
+            for wanted, pattern, answer in self._patterns:
+                found = pattern.match(path)
+                if found and method == wanted:
+                    scope["path_params"] = found.groupdict()
+                    await answer(scope, receive, send)
+                    return
+            if not path.startswith(FILES):
+                receive = _no_more_than(MOST_REST_BYTES, receive)
+        await self.rest(scope, receive, send)
+
+
+def _no_more_than(most_bytes: int, receive: Receive) -> Receive:
+    """The framework reads a body to its end before it looks at it."""
+    left = most_bytes
+
+    async def hear() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise HTTPException(413, "the body is too large")
+        return message
+
+    return hear
 
 
 def _ended(task: asyncio.Task[None]) -> None:
@@ -218,4 +238,17 @@ def create_app(settings: Settings, clock: Clock | None = None) -> HotPaths:
     streams = BoardStreams(gate, boards, board, clock)
     room = Room()
     fixes = FixesEndpoint(journey, devices, room, clock)
-    return HotPaths(fixes, PhoneStream(journey, devices, phones, room, clock), phones, pages, streams, app)
+    hot = [
+        HotPath("POST", "/v1/fixes", fixes),
+        HotPath(WEBSOCKET, "/v1/stream", PhoneStream(journey, devices, phones, room, clock)),
+        HotPath("GET", "/j/{link_id}/updates", pages.stream),
+        HotPath("GET", "/t/{token}/updates", pages.stream),
+        HotPath("GET", "/board/updates", streams.stream),
+    ]
+    described = msgspec.json.encode(describe(app))
+
+    async def document(_: Request) -> Response:
+        return Response(described, media_type="application/json")
+
+    app.router.routes.append(Route(PATH, document))
+    return HotPaths(hot, app, phones, pages, streams)

@@ -225,7 +225,7 @@ async def test_a58_a_failed_sign_in_is_one_line_without_the_address(
 def board_routes(app: HotPaths) -> list[tuple[str, set[str]]]:
     """Every path of the board with something in its place holders, and its methods."""
     found = []
-    for route in app._rest.routes:  # type: ignore[attr-defined]
+    for route in app.rest.routes:
         if isinstance(route, Route) and route.path.startswith("/board"):
             path = route.path
             for holder in (

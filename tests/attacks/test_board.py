@@ -94,7 +94,7 @@ async def everything(firm: Firm) -> list[str]:
 def unsafe_paths(app: HotPaths) -> list[str]:
     found = [
         route.path
-        for route in app._rest.routes  # type: ignore[attr-defined]
+        for route in app.rest.routes
         if isinstance(route, Route) and route.path.startswith("/board") and "POST" in (route.methods or ())
     ]
     assert len(found) > 15

@@ -212,6 +212,13 @@ async def test_a48_a_head_of_many_lines_is_refused(service: Service) -> None:
     assert b" 400 Bad Request" in await client.end()
 
 
+async def test_a49_a_long_body_is_refused_before_it_is_whole(service: Service) -> None:
+    """Where a framework would read it to its end before it looks at it."""
+    client = await service.client(b"POST /v1/devices HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
+    await client.say(b" " * 200_000)
+    assert b" 413 " in await client.hear(b"}")
+
+
 async def test_a50_there_is_room_for_so_many_and_no_more(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond it a client is told to come again, and is let in when somebody has gone."""
     monkeypatch.setattr(HttpConnection, "most", 3)
