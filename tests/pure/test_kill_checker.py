@@ -218,6 +218,9 @@ BAD: dict[str, tuple[str, Sequence[Record], Stored]] = {
         "I4", GOOD, with_rows(fixes=(*STORED.fixes, fix_row(9, 2.5)), counts=((PHONE, STREAM, 5),)),
     ),
     "a fix left its outbox and is nowhere": ("I5", then(gen(7, 5.5)), STORED),
+    "a fix is nowhere, and the phones never came to an end": (
+        "I5", [*then(gen(7, 5.5))[:-1], RoundEnded(40.0, 1, emptied=False, settled=True)], replace(STORED, at_s=40.0),
+    ),
     "a good fix was given up": (
         "I5",
         [*then(gen(7, 5.5)), Acked(19.5, PHONE, STREAM, ((7, 7),), {7: "not_on_shift"}), GOOD[-1]],

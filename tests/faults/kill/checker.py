@@ -68,12 +68,19 @@ class Checker:
 
     def _check(self, stored: Stored) -> Iterator[Violation]:
         emptied = self._ended is not None and self._ended.emptied
-        yield from self.fixes.check(stored, self._ended.at_s if self._ended is not None and emptied else None)
+        yield from self.fixes.check(stored, self._emptied_s())
         yield from self.visits.check(stored)
         yield from self.pages.check(stored, self.visits.visits, emptied=emptied)
         yield from self._late
         self._late = []
         yield from self._is_over()
+
+    def _emptied_s(self) -> float | None:
+        """What was told before this moment is on no phone any more, or should not be. A phone that deletes what was not
+        acknowledged never comes to an end of it in the harness's eyes."""
+        if self._ended is None:
+            return None
+        return self._ended.at_s - (0.0 if self._ended.emptied else EMPTIED_WITHIN_S)
 
     def _recovered(self, back: Back) -> Iterator[Violation]:
         """I11."""

@@ -67,7 +67,7 @@ class Fixes:
             self._contradictions.append(Violation("I3", what, told.at_s))
 
     def check(self, stored: Stored, emptied_s: float | None) -> Iterator[Violation]:
-        """`emptied_s` is when every phone had sent all that it held; None when they did not come to that."""
+        """What was told before `emptied_s` is to be stored; None while nothing has to be."""
         yield from self._contradictions
         self._contradictions = []
         yield from self._rows(stored)

@@ -70,6 +70,12 @@ class Subscriber:
     over: bool = False
     fresh: bool = True  # nothing was heard of this stream yet
 
+    @property
+    def shows(self) -> tuple[str | None, str | None, Place | None]:
+        """In which state, whom and where."""
+        place = None if self.position is None else (self.position.lon or 0.0, self.position.lat or 0.0)
+        return (None, None, place) if self.status is None else (self.status.showing, self.status.technician, place)
+
 
 @dataclass(slots=True)
 class Work:
@@ -143,13 +149,15 @@ class Pages:
             self._found.append(Violation("I7", what, heard.at_s))
         subscriber.fresh = False
         subscriber.versions = max(versions, subscriber.versions)
+        before = subscriber.shows
         if heard.name == "status":
             subscriber.status = heard
             if not heard.position:
                 subscriber.position = None
         else:
             subscriber.position = heard
-        subscriber.changed_s = heard.at_s
+        if subscriber.shows != before:  # other words may come of the time of day
+            subscriber.changed_s = heard.at_s
 
     def wrong(self, stored: Stored) -> dict[str, str]:
         """The subscribers whose page is not right, each with what it shows instead."""
@@ -174,14 +182,12 @@ class Pages:
     def _difference(self, subscriber: Subscriber, page: PageState, position: Place | None, job: JobRow) -> str | None:
         if page.showing is Showing.expired:
             return None if subscriber.over else "it is open, and its link is not"
-        status = subscriber.status
-        if status is None:
+        showing, technician, place = subscriber.shows
+        if showing is None:
             return "it was never told anything"
         name = self.names.get(job.technician or "") if page.names_technician else None
-        if (status.showing, status.technician) != (page.showing.value, name):
-            return f"it shows {status.showing} with {status.technician}, not {page.showing.value} with {name}"
-        shown = subscriber.position
-        place = None if shown is None else (shown.lon, shown.lat)
+        if (showing, technician) != (page.showing.value, name):
+            return f"it shows {showing} with {technician}, not {page.showing.value} with {name}"
         if place != position:
             return f"it shows the position {place}, not {position}"
         if subscriber.over and page.showing is not Showing.cancelled:
