@@ -195,24 +195,24 @@ def count_versions_in_memory() -> None:
     """The number of an update is how many this process has told."""
     from tracking_server.push import wire
 
-    told: dict[str, int] = {}
-    event = wire._event
+    numbers: dict[tuple[int, int], int] = {}
+    numbered = wire.numbered
 
-    def count(name: str, data: str, update_id: str) -> bytes:
-        number = told.setdefault(update_id, len(told) + 1)
-        return event(name, data, update_id if name == "end" else f"{number}.0")
+    def count(version: int, technician_version: int, update: bytes) -> bytes:
+        return numbered(numbers.setdefault((version, technician_version), len(numbers) + 1), 0, update)
 
-    put(wire, _event=count)
+    put(wire, numbered=count)
 
 
 def look_at_links_when_they_connect() -> None:
     """Who was let in once stays: the link is not looked at again."""
     from tracking_server.push.stream import Stream
 
-    async def opened_once(self: Stream, version: int) -> bool:
-        return True
+    async def look_up(self: Stream) -> None:
+        await self._jobs.view(self._watched)
+        self._version = self._watched.read_version
 
-    put(Stream, _still_opens=opened_once)
+    put(Stream, _look_up=look_up)
 
 
 def forget_before_the_answer() -> None:
