@@ -46,6 +46,7 @@ async def set_organisation(connection: AsyncConnection, organisation_id: UUID) -
 
 
 AWAY = "the store is not available"
+ANSWER = "SHOW server_version"  # what a caller may still set its transaction's isolation level after
 
 
 class Unavailable(Exception):
@@ -99,7 +100,7 @@ async def begin(engine: AsyncEngine, within_s: float = TRANSACTION_WITHIN_S) -> 
             timer = asyncio.get_running_loop().call_later(within_s, _driver(connection).cut)
             try:
                 if asks:
-                    await connection.execute(sa.text("SELECT 1"))
+                    await connection.execute(sa.text(ANSWER))
                     asks = outage.known = outage.being_asked = False
                 yield connection
             finally:
