@@ -105,6 +105,7 @@ class Opened:
 
 
 HASHES = ARRAY(sa.LargeBinary)
+IDS = ARRAY(sa.Uuid)
 DETAILS = tuple(field.name for field in fields(Details))
 
 
@@ -250,6 +251,6 @@ async def read_versions(connection: AsyncConnection, job_ids: Iterable[UUID]) ->
             (technician.c.organisation_id == job_table.c.organisation_id)
             & (technician.c.id == job_table.c.technician_id),
         )
-        .where(job_table.c.id.in_(list(job_ids)))
+        .where(job_table.c.id == sa.any_(sa.literal(list(job_ids), IDS)))
     )
     return {job_id: (version, technician_version) for job_id, version, technician_version in rows}
