@@ -176,6 +176,7 @@ def test_a_server_that_cannot_run_is_started_again_and_again(tmp_path: Path, mon
     """Until it can, when it has run before; at the keeper's own start, somebody waits to be told why."""
     for name in ("TICK_SECONDS", "LONGEST_PAUSE_SECONDS"):
         monkeypatch.setattr(embedded_keeper, name, 0.01)
+    (tmp_path / "starts").touch()
     says = "echo 'PANIC:  could not write: No space left on device'; echo 1 >> starts; exit 1"
     with (tmp_path / "log").open("ab") as log:
         command = ["sh", "-c", f"cd {tmp_path}; {says}"]

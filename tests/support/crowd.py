@@ -83,9 +83,9 @@ class Crowd:
         return sum(len(sender.acknowledged) for sender in self.senders)
 
     def between(self, since_s: float, until_s: float) -> list[Answer]:
-        """The answers to what was sent and answered within a time."""
+        """What was answered within a time."""
         answers = [answer for sender in self.senders for answer in sender.answers]
-        return [answer for answer in answers if since_s <= answer.sent_s and answer.answered_s <= until_s]
+        return [answer for answer in answers if since_s <= answer.answered_s <= until_s]
 
     async def all_heard_since(self, since_s: float, within_s: float) -> float:
         """Returns when each phone had something acknowledged that it sent after `since_s`; and how long it took."""
