@@ -22,7 +22,7 @@ from tracking_server.store.migrate import migrate
 
 PHONES = 10
 ROOM_MB, MORE_MB = 900, 300
-FULL_S, LONG_FULL_S = 8.0, 30.0
+FULL_S, LONG_FULL_S = 5.0, 30.0
 BACK_WITHIN_S = 10.0
 TEMPLATE = "doorstep_template"
 

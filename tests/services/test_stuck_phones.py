@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 import sqlalchemy as sa
@@ -15,12 +16,13 @@ from tests.support.rows import count, job_row, rows
 from tracking_server import group_commit
 from tracking_server.domain.events import TapKind
 from tracking_server.embedded import Installation
-from tracking_server.group_commit import GroupCommit
+from tracking_server.group_commit import Acknowledgement, GroupCommit
 from tracking_server.ingest import wire
 from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
 from tracking_server.store import people
-from tracking_server.store.engine import Unavailable, transaction
+from tracking_server.store.engine import Locked, Unavailable, transaction
+from tracking_server.turn import Delivery
 
 
 async def at_work(journey: Journey, firm: Firm, clock: SetClock) -> Phone:
@@ -149,6 +151,36 @@ async def test_a_locked_queue_is_a_store_that_is_away(
     owner.dispose()
     assert (await journey.accept(delivery)).verdicts == {}
     assert (await job_row(firm, job_id)).state == "en_route"
+
+
+@pytest.mark.parametrize(("held", "flushes", "kept"), [(1, 6, 4), (5, 3, 0)])
+async def test_locks_are_waited_for_only_so_often(
+    firm: Firm, clock: SetClock, held: int, flushes: int, kept: int
+) -> None:
+    """One technician's costs a flush two waits, a table's three, however many phones share it; then the one is refused
+    without a wait."""
+    phones = [await firm.phone(f"Technician {n}") for n in range(5)]
+    locked = {phone.device.technician_id for phone in phones[:held]}
+    tried: list[int] = []
+
+    async def flush(deliveries: Sequence[Delivery], _: object) -> list[Acknowledgement]:
+        tried.append(len(deliveries))
+        if locked & {delivery.device.technician_id for delivery in deliveries}:
+            raise Locked("the store is not available")
+        return [Acknowledgement((), {})] * len(deliveries)
+
+    commits = GroupCommit(flush, flushers=1)
+    waiting = [asyncio.create_task(commits.submit(phone.delivery(clock.now_s))) for phone in phones]
+    await asyncio.sleep(0)
+    running = asyncio.create_task(commits.run())
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert (len(tried), [type(answer) for answer in answers].count(Acknowledgement)) == (flushes, kept)
+    refused = next(phone for phone, answer in zip(phones, answers, strict=True) if isinstance(answer, Locked))
+    with pytest.raises(Unavailable):
+        await commits.submit(refused.delivery(clock.now_s))
+    assert len(tried) == flushes
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_memory_is_bounded_and_nobody_waits_for_ever(
