@@ -214,7 +214,7 @@ def basemap(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="ingest, fanout, growth or phone")],
+    name: Annotated[str, typer.Argument(help="ingest, fanout, growth or phone (kill is the start script's)")],
     as_json: Json = False,
 ) -> None:
     """Measure this machine against a baseline of the same run."""

@@ -38,8 +38,8 @@ class TcpProxy:
     mode: Mode = Mode.passes
     rtt_s: float = 0.5
     cut_after: int = 500
-    opened: int = 0
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    _serving: set[asyncio.Task[None]] = field(default_factory=set)
     _healed: asyncio.Event = field(default_factory=asyncio.Event)
     _turn: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -58,8 +58,21 @@ class TcpProxy:
         for writer in list(self._open):
             _reset(writer)
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.opened += 1
+    def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A new connection."""
+        serving = asyncio.ensure_future(self._handle(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+
+    async def close(self) -> None:
+        """Reset what is open, and wait until nobody serves it any more."""
+        self.fail(Mode.passes)
+        self.cut()
+        for serving in self._serving:
+            serving.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         try:
             await self._serve(reader, writer)
@@ -164,6 +177,5 @@ async def tcp_proxied(place: Place, *targets: Place) -> AsyncIterator[TcpProxy]:
     try:
         yield proxy
     finally:
-        proxy.fail(Mode.passes)
-        proxy.cut()
         server.close()
+        await proxy.close()

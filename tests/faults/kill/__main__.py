@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -22,6 +24,7 @@ from tests.faults.kill.stage import stage
 from tests.faults.kill.tally import Tally
 
 console = Console(stderr=True)
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # of this process alone
 
 
 async def run(rounds: int, seed: int, mutant: str | None, history: Path) -> Tally:

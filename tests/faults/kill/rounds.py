@@ -6,7 +6,7 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,16 +20,16 @@ from tests.faults.kill.history import Back, Disturbed, Killed, Record, RoundBegu
 from tests.faults.kill.migration import migrate_in_two_goes
 from tests.faults.kill.office import Office
 from tests.faults.kill.readers import Pages
-from tests.faults.kill.supervisor import Part, Supervisor, answers, send
+from tests.faults.kill.supervisor import Part, Supervisor, answers, lives, send
 from tests.faults.kill.tally import Tally
 from tests.faults.kill.town import Town
 from tests.faults.kill.violation import Violation
-from tests.faults.kill.waiting import until, until_answered
+from tests.faults.kill.waiting import LOOK_EVERY_S, until, until_answered
 from tests.support.gateway import Gateway
 from tests.support.server import free_port
 from tests.support.tcp_proxy import Mode, TcpProxy
 from tracking_server.failpoint import Place
-from tracking_server.store.engine import transaction
+from tracking_server.store.engine import Unavailable, transaction
 
 FIXES_PER_S = 1_000.0
 ACTS_PER_S = 4.0
@@ -40,6 +40,7 @@ EMPTY_WITHIN_S = 30.0
 RIGHT_WITHIN_S = 10.0
 STARTS_WITHIN_S = 60.0
 DIES_WITHIN_S = 20.0  # under load
+READ_TRIES = 100
 SETTLED_WITHIN_S = 120.0
 
 
@@ -76,14 +77,15 @@ class Play:
         """Returns when everything works and the phones have begun their shifts."""
         await self.supervisor.until_back(Victim.master)
         await self._until_empty()
-        self._take(await self.dumper.read())
+        self._take(await self._read())
 
     async def round(self, plan: Plan) -> None:
         """From the first fix to the verdict."""
         begun_s = time.monotonic()
         chance = random.Random(plan.seed)
         self.hear(RoundBegun(begun_s, plan.number))
-        await self._open_pages(chance)
+        with suppress(Unavailable):
+            await self._open_pages(chance)
         over = asyncio.Event()
         doomed = await self._start_doomed(plan)
         async with asyncio.TaskGroup() as tasks:
@@ -107,10 +109,8 @@ class Play:
             await until_answered(self._is_settled, SETTLED_WITHIN_S)
         settled = await self._is_settled()
         self.hear(RoundEnded(time.monotonic(), self.tally.rounds, self.crews.left == 0, settled))
-        stored = await self.dumper.read(whole=True)
+        stored = await self._read(whole=True)
         self._take(stored)
-        self.tally.acknowledged = self.crews.acknowledged
-        self.tally.right_s = self.checker.pages.right_s
         self.tally.messages.update(row.state for row in stored.messages)
 
     # ---- kills ----
@@ -136,9 +136,10 @@ class Play:
             crew.kill()
             return self._until_back(victim, crew.until_started())
         await until(lambda: bool(self.supervisor.pids(victim, lot)))  # it may be down already
+        pids = self.supervisor.pids(victim, lot)
         self._note_kill(victim)
-        send(self.supervisor.pids(victim, lot), signal.SIGKILL)
-        return self._until_back(victim, self.supervisor.until_back(victim))
+        send(pids, signal.SIGKILL)
+        return self._until_back(victim, self.supervisor.until_back(victim), pids)
 
     def _note_kill(self, victim: Victim) -> None:
         self.tally.kills[victim] += 1
@@ -150,10 +151,11 @@ class Play:
         self.hear(Killed(time.monotonic(), victim, place))
         self.tell(f"{victim} died {place}")
 
-    def _until_back(self, victim: Victim, back: Awaitable[None]) -> asyncio.Task[None]:
+    def _until_back(self, victim: Victim, back: Awaitable[None], gone: Sequence[int] = ()) -> asyncio.Task[None]:
         killed_s = time.monotonic()
 
         async def wait() -> None:
+            await until(lambda: not any(map(lives, gone)))  # a signal needs a moment
             await back
             now_s = time.monotonic()
             self.tally.recovered_s.setdefault(victim, []).append(now_s - killed_s)
@@ -243,10 +245,22 @@ class Play:
         with suppress(TimeoutError):
             await until_answered(self._pages_are_right, RIGHT_WITHIN_S)
         self.hear(RoundEnded(quiet_s, plan.number, emptied, settled=False))
-        self._take(await self.dumper.read())
+        self._take(await self._read())
+        self.tally.acknowledged = self.crews.acknowledged
+        self.tally.right_s = list(self.checker.pages.right_s)
+
+    async def _read(self, *, whole: bool = False) -> Stored:
+        """Whatever the store has just been through."""
+        for _ in range(READ_TRIES):
+            with suppress(Unavailable):
+                return await self.dumper.read(whole=whole)
+            await asyncio.sleep(LOOK_EVERY_S)
+        raise Unavailable("nothing of what was stored can be read")
 
     async def _pages_are_right(self) -> bool:
-        return not self.checker.wrong_pages(await self.dumper.look())
+        with suppress(Unavailable):
+            return not self.checker.wrong_pages(await self.dumper.look())
+        return False
 
     def _take(self, stored: Stored) -> None:
         """The checker hears it with everybody else, and judges."""

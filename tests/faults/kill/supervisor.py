@@ -153,7 +153,7 @@ class Supervisor:
             return []
         with suppress(OSError):
             children = Path(f"/proc/{self.app.pid}/task/{self.app.pid}/children").read_text().split()
-            return [int(pid) for pid in children if _lives(pid)]
+            return [int(pid) for pid in children if lives(pid)]
         return []
 
     def _backends(self) -> list[int]:
@@ -205,7 +205,7 @@ def send(pids: Sequence[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-def _lives(pid: str) -> bool:
+def lives(pid: int | str) -> bool:
     """Killed, it is listed until its parent has looked after it."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
