@@ -53,7 +53,6 @@ async def stage(seed: int, history: Path, mutant: str | None, tell: Callable[[st
             await asyncio.to_thread(make_databases, servers)
             async with play(seed, servers, folder, history, mutant, tell) as one:
                 yield one
-            await asyncio.to_thread(embedded.stop, servers)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -73,7 +72,10 @@ def servers_in(folder: Path) -> Iterator[Installation]:
                 time.sleep(0.02)
             while not servers.postgres_answers():
                 time.sleep(0.02)
-            yield servers
+            try:
+                yield servers
+            finally:
+                embedded.stop(servers)
     finally:
         os.environ.pop("DOORSTEP_EMBEDDED_FOLDER")
         if before is not None:
@@ -131,21 +133,8 @@ async def play(
         loops = [supervisor.run(), *(crew.run() for crew in crews.processes)]
         running = [asyncio.create_task(loop) for loop in loops]
         held.callback(lambda: [task.cancel() for task in running])
-        one = Play(
-            town,
-            supervisor,
-            crews,
-            office,
-            pages,
-            proxies,
-            sms,
-            book.hear,
-            checker,
-            dumper,
-            TEMPLATE,
-            Tally(seed),
-            tell,
-        )
+        parts = town, supervisor, crews, office, pages, proxies, sms
+        one = Play(*parts, book.hear, checker, dumper, TEMPLATE, Tally(seed), tell)
         tell("starting everything")
         await one.begin()
         yield one
