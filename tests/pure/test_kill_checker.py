@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.faults.kill.checker import Checker, judge
@@ -428,6 +428,7 @@ def test_a_wrong_clock_leaves_a_position_unsure_of_its_time() -> None:
     assert "I6" in found(GOOD, replace(skewed, technicians=(skewed.technicians[0]._replace(lon=-8.7),)))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_rounds_are_judged_one_by_one_as_they_would_be_at_once(data: st.DataObject) -> None:
     """However the rows fall into rounds: each is looked at once, and a loss of an earlier round is found."""

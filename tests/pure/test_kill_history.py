@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tech_app.core.fix import Fix
@@ -42,6 +42,7 @@ def test_a_history_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert list(read(tmp_path / "history")) == records
 
 
+@settings(deadline=None)
 @given(
     time_s=st.floats(1.6e9, 1.9e9), lat=st.floats(-90, 90), lon=st.floats(-180, 180), skew_s=st.floats(-90_000, 90_000),
     accuracy_m=measured, speed_mps=measured, course_deg=measured, altitude_m=measured,
