@@ -51,16 +51,13 @@ LAST_WITHIN_S = 2.0
 PLACE = re.compile(rb'"lat":([\d.]+)')
 PAGE_KIB = sysconf("SC_PAGE_SIZE") / 1024
 
-# As MONITOR writes them: the time, the client, and the words of the command, quoted.
-PUBLISHED = re.compile(
-    rb'^\+(?P<at_s>[\d.]+) \[[^]]*\] "PUBLISH" "%s" ".*?\\"position\\":\{.*?'
-    rb'\\"technician_id\\":\\"(?P<who>[^\\]+)\\".*?\\"lat\\":(?P<lat>[\d.]+)' % UPDATES.encode(),
-    re.MULTILINE,
-)
-ECHOED = re.compile(
-    rb'^\+(?P<at_s>[\d.]+) \[[^]]*\] "PUBLISH" "%s" "(?P<who>\d+) .*?\\"lat\\":(?P<lat>[\d.]+)' % CHANNEL.encode(),
-    re.MULTILINE,
-)
+# As MONITOR writes it: the time, the client, and the words of the command, quoted.
+PUBLISH = re.compile(rb'^\+([\d.]+) \[[^]]*\] "PUBLISH" "([^"]+)" (.*)$', re.MULTILINE)
+# Whose position is published, and the latitude: by the channel.
+POSITIONS = {
+    UPDATES: re.compile(rb'\\"technician_id\\":\\"([^\\]+)\\".*?\\"lat\\":([\d.]+)'),
+    CHANNEL: re.compile(rb'"(\d+) .*?\\"lat\\":([\d.]+)'),
+}
 
 
 class Page(asyncio.Protocol):
@@ -108,11 +105,13 @@ class Overheard(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._kept += data
 
-    def take(self, kind: re.Pattern[bytes]) -> Iterator[tuple[str, int, float]]:
+    def take(self, channel: str) -> Iterator[tuple[str, int, float]]:
         """Whose position, which fix and when it was published, of all that was overheard until now."""
         kept, self._kept = self._kept, bytearray()
-        for found in kind.finditer(kept):
-            yield found["who"].decode(), _seq(found["lat"]), float(found["at_s"])
+        for at_s, where, said in PUBLISH.findall(kept):
+            if where.decode() == channel:
+                for who, lat in POSITIONS[channel].findall(said):
+                    yield who.decode(), _seq(lat), float(at_s)
 
 
 @dataclass
@@ -178,11 +177,11 @@ async def _rounds(installation: embedded.Installation, console: Console) -> dict
             with console.status(f"round {n + 1} of {ROUNDS}: the bare way"):
                 measured, pages = Round(), [f"/{n}" for n in range(JOBS)]
                 spent = await _round(bare_url, [bare_pid], pages, _publishing(publisher, vans), measured)
-                bare.append(_result(measured, numbers, overheard.take(ECHOED), *spent))
+                bare.append(_result(measured, numbers, overheard.take(CHANNEL), *spent))
             with console.status(f"round {n + 1} of {ROUNDS}: the service"):
                 measured, pages = Round(), [f"/t/{van.token}/updates" for van in vans]
                 spent = await _round(own.url, own.family("serve"), pages, _sending(lanes, vans, now_s), measured)
-                service.append(_result(measured, technicians, overheard.take(PUBLISHED), *spent))
+                service.append(_result(measured, technicians, overheard.take(UPDATES), *spent))
         await publisher.aclose()
         monitor.close()
         for lane in lanes:
