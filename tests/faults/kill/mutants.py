@@ -13,8 +13,9 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 PHONE = "tests.faults.kill.phone"
 QUEUE = "mutant:queue"
@@ -192,16 +193,18 @@ def mark_before_sending() -> None:
 
 
 def count_versions_in_memory() -> None:
-    """The number of an update is how many this process has told."""
-    from tracking_server.push import wire
+    """The number of an update is how many of its job this process has known."""
+    from tracking_server.push.telling import Telling, Told
 
-    numbers: dict[tuple[int, int], int] = {}
-    numbered = wire.numbered
+    known: WeakKeyDictionary[Telling, dict[tuple[int, int], int]] = WeakKeyDictionary()
+    tell = Telling._tell
 
-    def count(version: int, technician_version: int, update: bytes) -> bytes:
-        return numbered(numbers.setdefault((version, technician_version), len(numbers) + 1), 0, update)
+    def tell_counted(self: Telling, view: Any, *arguments: Any) -> Told:
+        numbers = known.setdefault(self, {})
+        number = numbers.setdefault((view.job.version, view.technician_version), len(numbers) + 1)
+        return tell(self, replace(view, job=replace(view.job, version=number), technician_version=0), *arguments)
 
-    put(wire, numbered=count)
+    put(Telling, _tell=tell_counted)
 
 
 def look_at_links_when_they_connect() -> None:
@@ -245,7 +248,7 @@ MUTANTS = {
     "forget_first": Mutant("the phone deletes before the answer", LOST, ("phone",), forget_before_the_answer),
     "redis_queue": Mutant("Redis as the queue", LOST, ("serve",), queue_in_redis),
     "tell_outside": Mutant(
-        "events and messages outside the transaction", ("serve", "work"), tell_outside_the_transaction
+        "told outside the transaction", frozenset({"I8", "I9"}), ("serve", "work"), tell_outside_the_transaction
     ),
     "mark_first": Mutant("marked as sent before it is", frozenset({"I8"}), ("work",), mark_before_sending),
     "own_versions": Mutant("versions counted in the process", frozenset({"I7"}), ("serve",), count_versions_in_memory),
