@@ -62,7 +62,7 @@ class Office:
     async def work(self, per_s: Callable[[], float], chance: random.Random, over: asyncio.Event) -> None:
         """Until it is over; nobody waits for an answer before the next thing is done."""
         acts: list[tuple[Callable[[random.Random], Coroutine[None, None, None]], int]] = [
-            (self._tap, 60), (self._assign, 22), (self._undo, 8), (self._cancel, 3), (self._revoke, 7),
+            (self._tap, 60), (self._assign, 22), (self._undo, 8), (self._cancel, 3), (self.revoke, 7),
         ]  # fmt: skip
         async with httpx.AsyncClient(base_url=self.url, timeout=PATIENCE_S) as client, asyncio.TaskGroup() as doing:
             client.cookies.set("board", self.town.session)
@@ -105,7 +105,8 @@ class Office:
             except (Unavailable, Contended):
                 return
 
-    async def _revoke(self, chance: random.Random) -> None:
+    async def revoke(self, chance: random.Random) -> None:
+        """Take an open page's link back."""
         if not self.open_links:
             return
         link, job = chance.choice(list(self.open_links.items()))

@@ -239,8 +239,12 @@ class Play:
     # ---- afterwards ----
 
     async def _quiesce(self, plan: Plan) -> None:
-        """Until the phones' queues are empty and each page shows what is."""
+        """Until the phones' queues are empty and each page shows what is, also one whose link is revoked just now.
+
+        While processes are killed, pages connect again so often that nobody sees whether an open one is shut.
+        """
         emptied = await self._until_empty()
+        await self.office.revoke(random.Random(plan.seed))
         quiet_s = time.monotonic()
         with suppress(TimeoutError):
             await until_answered(self._pages_are_right, RIGHT_WITHIN_S)
