@@ -222,3 +222,14 @@ async def test_what_nobody_can_read_on_the_bus_is_passed_over(bus: Bus, servers:
     assert not listening.done()
     assert heard == []
     listening.cancel()
+
+
+async def test_many_useless_taps_are_marked_together(journey: Journey, firm: Firm, clock: SetClock) -> None:
+    """Thousands of taps about a visit that is not theirs are one phone's fault, and cost its flush one statement."""
+    phone = await at_work(journey, firm, clock)
+    stranger = await firm.job((await firm.phone()).device.technician_id)
+    taps = [phone.tap(firm.now_s + 10, TapKind.en_route, stranger) for _ in range(3_000)]
+    answer = await journey.accept(phone.delivery(clock.now_s, taps=taps))
+    assert set(answer.verdicts.values()) == {"not_yours"}
+    kept = [row.verdict for row in await rows(firm, "tap") if row.kind == "en_route"]
+    assert kept == ["not_yours"] * 3_000

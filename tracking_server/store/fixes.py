@@ -41,6 +41,13 @@ ON CONFLICT DO NOTHING
 RETURNING 1
 """
 
+MARK_TAPS = """
+UPDATE tap SET verdict = new.verdict
+FROM unnest(%b, %b, %b, %b, %b) AS new (organisation_id, device_id, stream, seq, verdict)
+WHERE tap.organisation_id = new.organisation_id AND tap.device_id = new.device_id
+  AND tap.stream = new.stream AND tap.seq = new.seq
+"""
+
 
 class FixRows(NamedTuple):
     """Fixes of one delivery on their way into the table, each with its verdict: none for a trusted one."""
@@ -227,19 +234,21 @@ async def insert_taps(
     return TapReceipt(frozenset(new), {row.seq: row.verdict for row in known})
 
 
-async def mark_taps(connection: AsyncConnection, taps: Iterable[tuple[Device, Tap, TapVerdict]]) -> None:
+async def mark_taps(connection: AsyncConnection, taps: Sequence[tuple[Device, Tap, TapVerdict]]) -> None:
     """Note why taps changed nothing."""
-    for device, tap, verdict in taps:
-        await connection.execute(
-            tap_table.update()
-            .where(
-                tap_table.c.organisation_id == device.organisation_id,
-                tap_table.c.device_id == device.id,
-                tap_table.c.stream == tap.stream,
-                tap_table.c.seq == tap.seq,
-            )
-            .values(verdict=verdict.value)
-        )
+    if not taps:
+        return
+    driver = await driver_connection(connection)
+    await driver.execute(
+        MARK_TAPS,
+        (
+            packing.uuids([device.organisation_id for device, _, _ in taps]),
+            packing.uuids([device.id for device, _, _ in taps]),
+            packing.int8s([tap.stream for _, tap, _ in taps]),
+            packing.int8s([tap.seq for _, tap, _ in taps]),
+            packing.texts([verdict.value for _, _, verdict in taps]),
+        ),
+    )
 
 
 async def quarantine(connection: AsyncConnection, organisation_id: UUID, rejected: Iterable[Rejected]) -> None:
