@@ -20,12 +20,13 @@ import msgspec
 from tech_app.core.clock import PhoneClock
 from tech_app.core.fix import Fix
 from tech_app.core.http_line import HttpLine
-from tech_app.core.line import Answer, Line, NoWay
+from tech_app.core.line import Answer, Line
 from tech_app.core.outbox import Batch, Outbox
 from tech_app.core.tap import Tap, TapKind
 from tech_app.core.uplink import Uplink, Way
 from tech_app.core.websocket_line import WebSocketLine
 from tests.faults.kill.history import Acked, Gen, PhoneStarted, Ranges, Record, Sent, Tapped, encode, gen_of
+from tests.support.phone_process import Closed
 
 SPEED_MPS = 20.0
 DEGREE_M = 84_000.0  # of longitude, in Porto
@@ -105,16 +106,6 @@ class Told:
 
     async def close(self) -> None:
         await self._line.close()
-
-
-class Closed:
-    """A way that no network lets through."""
-
-    async def exchange(self, batch: Batch) -> Answer:
-        raise NoWay("no WebSocket here")
-
-    async def close(self) -> None:
-        pass
 
 
 class Driver:
