@@ -415,6 +415,9 @@ def test_what_is_told_when_the_round_is_over_is_of_the_next_one() -> None:
     assert found([*GOOD, late, Acked(19.7, PHONE, STREAM, ((7, 7),), {})], stored) == set()
     assert found(history, replace(nothing_new, taps=(row,))) == set()
     assert found(history, nothing_new) == {"I1"}
+    end = Heard(STORED.at_s + 9.0, "maria", 2, "end")  # a long reading: the link ended meanwhile
+    assert found([*GOOD, end]) == set()
+    assert found([*GOOD, replace(end, at_s=STORED.at_s - 0.1)]) == {"I7"}
 
 
 def test_a_wrong_clock_leaves_a_position_unsure_of_its_time() -> None:

@@ -68,6 +68,7 @@ class Subscriber:
     position: Heard | None = None
     changed_s: float = 0.0
     over: bool = False
+    over_s: float = 0.0  # since when
     fresh: bool = True  # nothing was heard of this stream yet
 
     @property
@@ -132,12 +133,12 @@ class Pages:
             self.subscribers[opened.subscriber] = Subscriber()
         subscriber = self.subscribers[opened.subscriber]
         subscriber.link, subscriber.number, subscriber.fresh = opened.link, opened.number, True
-        subscriber.over = opened.status == GONE
+        subscriber.over, subscriber.over_s = opened.status == GONE, opened.at_s
 
     def _hear(self, heard: Heard) -> None:
         subscriber = self.subscribers[heard.subscriber]
         if heard.name == "end":
-            subscriber.over = True
+            subscriber.over, subscriber.over_s = True, heard.at_s
             return
         self._heard.append((subscriber.link, heard))
         versions = heard.job_version, heard.technician_version
@@ -174,12 +175,14 @@ class Pages:
             page, position = expected_page(jobs[link.job], jobs.values(), technicians, link, now_epoch_s)
             if page.showing is Showing.expired and _has_just_ended(link, jobs[link.job], now_epoch_s):
                 continue
-            why = self._difference(subscriber, page, position, jobs[link.job])
+            why = self._difference(subscriber, page, position, jobs[link.job], stored.at_s)
             if why is not None:
                 wrong[name] = why
         return wrong
 
-    def _difference(self, subscriber: Subscriber, page: PageState, position: Place | None, job: JobRow) -> str | None:
+    def _difference(
+        self, subscriber: Subscriber, page: PageState, position: Place | None, job: JobRow, at_s: float
+    ) -> str | None:
         if page.showing is Showing.expired:
             return None if subscriber.over else "it is open, and its link is not"
         showing, technician, place = subscriber.shows
@@ -190,7 +193,7 @@ class Pages:
             return f"it shows {showing} with {technician}, not {page.showing.value} with {name}"
         if place != position:
             return f"it shows the position {place}, not {position}"
-        if subscriber.over and page.showing is not Showing.cancelled:
+        if subscriber.over and subscriber.over_s <= at_s and page.showing is not Showing.cancelled:
             return f"it was told that nothing more comes, and the visit is {page.showing.value}"
         return None
 
