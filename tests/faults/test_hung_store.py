@@ -133,9 +133,9 @@ async def test_a_hung_backend_costs_only_its_own_technician(
                         hung_s = time.monotonic()
                         for _ in range(2):  # in the second, who holds nothing notices nothing of it
                             await Crowd(others).all_heard_since(time.monotonic(), 4 * LOCK_TIMEOUT_MS / 1000)
-                        await until(lambda: unlucky.answers[-1].status == 503, BACK_WITHIN_S)
-                        refused = Crowd([unlucky]).between(hung_s, time.monotonic())
-                        assert {answer.status for answer in refused if answer.sent_s >= hung_s} == {503}
+                        await until(lambda: unlucky.answers[-1].sent_s >= hung_s, BACK_WITHIN_S)
+                        refused = [answer for answer in unlucky.answers if answer.sent_s >= hung_s]
+                        assert {answer.status for answer in refused} == {503}
                         assert {answer.status for answer in Crowd(others).between(hung_s, time.monotonic())} == {200}
                         os.kill(int(backend or 0), signal.SIGTERM)
             await phones.all_heard_since(time.monotonic(), 2 * BACK_WITHIN_S)
