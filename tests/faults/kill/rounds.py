@@ -187,10 +187,11 @@ class Play:
         """Under load: one that serves takes over all phones and pages, as in a deploy, and dies of its first flushes;
         one that works takes some of the messages, of which there are many now."""
         app = self.proxies[Line.app]
-        if doomed.port:
+        if doomed.port:  # taps stay rare: a flush of nothing else would lose no fixes
             app.targets = (doomed.port,)
             app.cut()
-        self._acts_per_s = BUSY_ACTS_PER_S
+        else:
+            self._acts_per_s = BUSY_ACTS_PER_S
         try:
             await until(lambda: doomed.part.pid is None, DIES_WITHIN_S)
         except TimeoutError:
@@ -200,7 +201,10 @@ class Play:
         finally:
             self._acts_per_s = ACTS_PER_S
             app.targets = (self.supervisor.port,)
-        self._note_failpoint(doomed.victim, doomed.place)
+        if doomed.part.code == -signal.SIGKILL:
+            self._note_failpoint(doomed.victim, doomed.place)
+        else:
+            self.tell(f"{doomed.victim} ended by itself with {doomed.part.code}, not {doomed.place}")
         return [self._until_back(doomed.victim, self.supervisor.until_back(doomed.victim))]
 
     async def _migrate(self, revision: int) -> None:
