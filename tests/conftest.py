@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -11,9 +12,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.support.clocks import SetClock
 from tests.support.firm import Firm
 from tracking_server import embedded
 from tracking_server.embedded import Installation
+from tracking_server.journey import Journey
 from tracking_server.live.bus import Bus
 from tracking_server.store.engine import create_engine
 from tracking_server.store.migrate import migrate
@@ -86,3 +89,18 @@ def now_s() -> float:
 @pytest.fixture
 async def firm(engine: AsyncEngine, now_s: float) -> Firm:
     return await Firm.create(engine, now_s)
+
+
+@pytest.fixture
+def clock(now_s: float) -> SetClock:
+    """The service's, to be moved by the test."""
+    return SetClock(now_s)
+
+
+@pytest.fixture
+async def journey(engine: AsyncEngine, bus: Bus, clock: SetClock) -> AsyncIterator[Journey]:
+    journey = Journey(engine, bus, clock, flushers=2)
+    running = asyncio.create_task(journey.run())
+    yield journey
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -15,11 +15,6 @@ HOST = "http://doorstep.test"
 
 
 @pytest.fixture
-def clock(now_s: float) -> SetClock:
-    return SetClock(now_s)
-
-
-@pytest.fixture
 def app(servers: Installation, database: str, clock: SetClock) -> HotPaths:
     settings = Settings(database_url=servers.app_url(database), redis_url=servers.redis_url, public_url=HOST)
     return create_app(settings, clock)

@@ -92,7 +92,7 @@ class Service:
         """As if it looked at its connections so much later; says which of these it left open."""
         ours = {client.writer.get_extra_info("sockname")[1] for client in clients}
         async with asyncio.timeout(WITHIN_S):
-            while not ours <= {one.client[1] for one in self.server.server_state.connections}:  # noqa: ASYNC110
+            while not ours <= {one.client[1] for one in self.server.server_state.connections}:  # noqa: ASYNC110 - uvicorn tells nobody
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)  # what was said before is read
         drop_slow(self.server.server_state.connections, time.monotonic() + seconds)
@@ -243,10 +243,10 @@ async def test_a50_who_takes_nothing_does_not_hold_a_restart_up(
         while not connection.transport.get_write_buffer_size():
             answered = service.server.server_state.total_requests
             client.writer.write(GET)
-            while service.server.server_state.total_requests == answered:  # noqa: ASYNC110
+            while service.server.server_state.total_requests == answered:  # noqa: ASYNC110 - uvicorn tells nobody
                 await asyncio.sleep(0.001)
         service.server.should_exit = True
-        while service.server.server_state.connections:  # noqa: ASYNC110
+        while service.server.server_state.connections:  # noqa: ASYNC110 - uvicorn tells nobody
             await asyncio.sleep(0.05)
     assert "graceful" not in caplog.text
 

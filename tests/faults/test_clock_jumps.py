@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
 import httpx
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.clocks import SetClock
 from tests.support.firm import HOME, METRE, Firm, drive_north_to_door
@@ -28,20 +26,6 @@ from tracking_server.sweep import remind, sweep
 
 HOUR_S, DAY_S = 3_600.0, 86_400.0
 JUMPS = [HOUR_S, -HOUR_S, DAY_S, -DAY_S]
-
-
-@pytest.fixture
-def clock(now_s: float) -> SetClock:
-    return SetClock(now_s)
-
-
-@pytest.fixture
-async def journey(engine: AsyncEngine, bus: Bus, clock: SetClock) -> AsyncIterator[Journey]:
-    journey = Journey(engine, bus, clock, flushers=1)
-    running = asyncio.create_task(journey.run())
-    yield journey
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
 
 
 @pytest.mark.parametrize("jump_s", JUMPS)
